@@ -1,0 +1,1 @@
+//! Sources of sample blocks, live and replayed, behind one trait

@@ -1,0 +1,2 @@
+//! The command `cellwarden`.
+fn main() {}

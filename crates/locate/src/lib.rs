@@ -1,0 +1,1 @@
+//! From burst records to hits per cell block

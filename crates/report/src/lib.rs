@@ -1,0 +1,1 @@
+//! What people and machines read: JSON Lines, CSV, table, SigMF annotations

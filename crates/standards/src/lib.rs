@@ -1,0 +1,1 @@
+//! Tables of the radio standards: bands, channels, bursts, sequences, each with its source
