@@ -1,1 +1,4 @@
-//! From blocks of samples to classified bursts
+//! From blocks of samples to classified bursts.
+
+pub mod candidate;
+pub mod classify;

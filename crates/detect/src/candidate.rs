@@ -1,0 +1,106 @@
+//! The seam between finding energy and naming it: a region of excess energy goes to the
+//! classifiers together with its samples, and comes back as proposals.
+
+use cellwarden_types::{Detail, Evidence, Kind, Standard};
+use num_complex::Complex32;
+
+/// Converted samples around a candidate, at the stream's own rate, full scale = 1.0.
+#[derive(Clone, Copy, Debug)]
+pub struct Snippet<'a> {
+    /// `iq[0]` is sample `start` of the recording.
+    pub iq: &'a [Complex32],
+    /// Index of the first sample in the recording.
+    pub start: u64,
+    /// Complex samples per second.
+    pub rate_hz: f64,
+    /// What the radio was tuned to: 0 Hz of `iq`, absolute.
+    pub center_hz: f64,
+}
+
+/// The noise floor over frequency: power density per bin, lowest frequency first.
+#[derive(Clone, Debug)]
+pub struct NoiseFloor {
+    /// Absolute frequency of the middle of the watched band.
+    pub center_hz: f64,
+    /// Complex samples per second.
+    pub rate_hz: f64,
+    /// Noise power of each bin over full scale, divided by the bin's width: 1/Hz.
+    pub density: Vec<f32>,
+}
+
+impl NoiseFloor {
+    /// Noise power between two absolute frequencies, over full scale (linear).
+    pub fn power(&self, low_hz: f64, high_hz: f64) -> f64 {
+        let bin_hz = self.rate_hz / self.density.len() as f64;
+        let at = |hz: f64| (hz - self.center_hz) / bin_hz + self.density.len() as f64 / 2.0;
+        let last = self.density.len() - 1;
+        // Bin k covers k-1/2 .. k+1/2.
+        let first = (at(low_hz) + 0.5).floor().clamp(0.0, last as f64) as usize;
+        let end = (at(high_hz) + 0.5).floor().clamp(first as f64, last as f64) as usize;
+        let bins = &self.density[first..=end];
+        let mean = bins.iter().map(|&d| f64::from(d)).sum::<f64>() / bins.len() as f64;
+        mean * (high_hz - low_hz)
+    }
+}
+
+/// A stretch of time and frequency that stands out of the noise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Region {
+    /// First sample, of the recording.
+    pub start: u64,
+    /// Length in samples.
+    pub count: u64,
+    /// Lower edge, absolute, in hertz.
+    pub low_hz: f64,
+    /// Upper edge, absolute, in hertz.
+    pub high_hz: f64,
+    /// Mean power in the region, noise taken off, over full scale (linear).
+    pub power: f64,
+    /// Mean power over noise in the region, in dB.
+    pub snr_db: f64,
+}
+
+/// What a classifier says about a region.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    /// Which standard.
+    pub standard: Standard,
+    /// Which kind of emission.
+    pub kind: Kind,
+    /// First sample, of the recording, with its fraction.
+    pub start: f64,
+    /// Length in samples.
+    pub count: f64,
+    /// Lower edge of the occupied band, absolute, in hertz.
+    pub low_hz: f64,
+    /// Upper edge, likewise.
+    pub high_hz: f64,
+    /// Mean power over `start..start + count` in the band, noise taken off, linear over full scale.
+    pub power: f64,
+    /// Channel number, where the raster gives one.
+    pub channel: Option<u32>,
+    /// Offset from the channel's nominal frequency, in hertz.
+    pub carrier_offset_hz: Option<f64>,
+    /// Probability that `standard` is right, given that a phone sent it.
+    pub standard_confidence: f64,
+    /// What was measured; its evidence decides the confidence.
+    pub detail: Detail,
+}
+
+impl Proposal {
+    /// Sum of the evidence: natural log-likelihood ratio of phone against no phone.
+    pub fn llr(&self) -> f64 {
+        self.detail.evidence.iter().map(|e: &Evidence| e.llr).sum()
+    }
+}
+
+/// One standard's judgement of a region; one standard a file.
+pub trait Classifier: Send {
+    /// Which standard this is, for the accounting.
+    fn name(&self) -> &'static str;
+
+    /// Judges `region`. `snippet` holds the region and, where the recording has them, at least
+    /// 300 µs before and after it. Adds what is proven to `out`: nothing if the region is not of
+    /// this standard, several if it holds several emissions.
+    fn classify(&mut self, region: &Region, snippet: &Snippet<'_>, floor: &NoiseFloor, out: &mut Vec<Proposal>);
+}

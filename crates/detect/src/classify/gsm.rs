@@ -1,0 +1,1 @@
+//! GSM access and normal bursts.

@@ -1,0 +1,4 @@
+//! LTE uplink: random access, data, control and sounding.
+
+pub mod prach;
+pub mod shared;

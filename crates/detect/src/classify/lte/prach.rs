@@ -1,0 +1,1 @@
+//! PRACH preambles by any root.

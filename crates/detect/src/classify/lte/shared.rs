@@ -1,0 +1,1 @@
+//! PUSCH, PUCCH and SRS.

@@ -1,0 +1,4 @@
+//! The classifiers, one standard a file, behind one plain seam: [`Classifier`](crate::candidate::Classifier).
+
+pub mod gsm;
+pub mod lte;
