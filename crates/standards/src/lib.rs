@@ -1,1 +1,18 @@
-//! Tables of the radio standards: bands, channels, bursts, sequences, each with its source
+//! Tables of the radio standards: bands, channels, bursts, sequences, each with its source.
+//!
+//! Nothing here touches samples: the detector and the simulator both read these tables, each with
+//! its own signal processing.
+//!
+//! ```
+//! use cellwarden_standards::{band, gsm};
+//! let channel = band::gsm_channel(898.03e6).unwrap();
+//! assert_eq!((channel.arfcn, channel.band), (40, "GSM900"));
+//! assert_eq!(band::lte_band(847e6), Some("B20"));
+//! assert_eq!(gsm::TSC[0].len(), 26);
+//! ```
+
+pub mod band;
+pub mod gsm;
+pub mod lte;
+mod lte_phi;
+mod prach_roots;
