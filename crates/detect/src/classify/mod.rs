@@ -1,4 +1,5 @@
 //! The classifiers, one standard a file, behind one plain seam: [`Classifier`](crate::candidate::Classifier).
 
 pub mod gsm;
+pub mod leftover;
 pub mod lte;

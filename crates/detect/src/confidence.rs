@@ -1,0 +1,52 @@
+//! From evidence to a probability.
+//!
+//! Log-likelihood ratios are added to the prior and pass a table that was fitted on composed
+//! recordings: a sum of independent-looking evidence is over-confident, so large sums are worth less
+//! than they say.
+
+/// Prior log-odds that a region in an uplink band, of a phone's shape, is a phone's.
+const PRIOR: f64 = -1.0;
+
+/// Sum of log-odds → probability, monotone, linear in between.
+const TABLE: [(f64, f64); 9] = [
+    (-8.0, 0.001),
+    (-4.0, 0.02),
+    (-2.0, 0.1),
+    (0.0, 0.4),
+    (2.0, 0.75),
+    (4.0, 0.92),
+    (6.0, 0.97),
+    (10.0, 0.99),
+    (20.0, 0.999),
+];
+
+/// The probability that a phone sent a burst whose evidence sums to `llr`.
+pub fn burst_confidence(llr: f64) -> f64 {
+    let x = PRIOR + llr;
+    let (first, last) = (TABLE[0], TABLE[TABLE.len() - 1]);
+    if x.is_nan() || x <= first.0 {
+        return first.1;
+    }
+    for pair in TABLE.windows(2) {
+        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
+        if x <= x1 {
+            return y0 + (y1 - y0) * (x - x0) / (x1 - x0);
+        }
+    }
+    last.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_evidence_never_means_less_confidence() {
+        let mut before = 0.0;
+        for i in -300..300 {
+            let p = burst_confidence(f64::from(i) * 0.1);
+            assert!(p >= before && (0.0..=1.0).contains(&p));
+            before = p;
+        }
+    }
+}

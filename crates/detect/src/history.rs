@@ -1,0 +1,153 @@
+//! What was, for those who ask later: native samples, and tile powers, by time and band.
+
+use cellwarden_types::SampleFormat;
+use std::collections::VecDeque;
+
+/// The last native samples of a stream, addressed by sample index.
+#[derive(Debug)]
+pub struct SampleRing {
+    bytes: VecDeque<u8>,
+    first: u64,
+    format: SampleFormat,
+}
+
+impl SampleRing {
+    /// An empty ring with room for `samples`, whose next sample has index `first`.
+    pub fn new(format: SampleFormat, first: u64, samples: usize) -> Self {
+        Self { bytes: VecDeque::with_capacity(samples * format.bytes_per_sample()), first, format }
+    }
+
+    /// Adds samples at the end.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+    }
+
+    /// Forgets everything before sample `keep_from`.
+    pub fn forget_before(&mut self, keep_from: u64) {
+        let drop = keep_from.saturating_sub(self.first).min(self.end() - self.first);
+        self.bytes.drain(..drop as usize * self.format.bytes_per_sample());
+        self.first += drop;
+    }
+
+    /// Index of the oldest sample held.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Index after the newest sample.
+    pub fn end(&self) -> u64 {
+        self.first + (self.bytes.len() / self.format.bytes_per_sample()) as u64
+    }
+
+    /// Samples `start..end` as one slice. Moves the ring's halves together if it must.
+    ///
+    /// # Panics
+    /// If the ring does not hold them.
+    pub fn slice(&mut self, start: u64, end: u64) -> &[u8] {
+        assert!(self.first <= start && start <= end && end <= self.end(), "the ring must hold what is asked for");
+        let size = self.format.bytes_per_sample();
+        let from = (start - self.first) as usize * size;
+        let to = (end - self.first) as usize * size;
+        &self.bytes.make_contiguous()[from..to]
+    }
+
+    /// Makes the ring one slice, so that [`contiguous`](Self::contiguous) can be shared by threads.
+    pub fn straighten(&mut self) {
+        self.bytes.make_contiguous();
+    }
+
+    /// All bytes held, oldest first; only what was straightened.
+    pub fn contiguous(&self) -> &[u8] {
+        self.bytes.as_slices().0
+    }
+}
+
+/// Mean power densities of tiles (8 frames by one bin), a bounded time back.
+#[derive(Debug)]
+pub struct TileRing {
+    bins: usize,
+    rows: VecDeque<f32>,
+    /// Sample index of the middle of each row.
+    at: VecDeque<u64>,
+    capacity: usize,
+}
+
+/// What a [`TileRing`] knows about a band over a time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TileLevel {
+    /// Mean power in the band, noise included, linear over full scale.
+    pub power: f64,
+    /// How many tiles were averaged.
+    pub tiles: usize,
+}
+
+impl TileRing {
+    /// Frames in a tile.
+    pub const FRAMES: usize = 8;
+
+    /// A ring of `capacity` rows of `bins` bins.
+    pub fn new(bins: usize, capacity: usize) -> Self {
+        Self {
+            bins,
+            rows: VecDeque::with_capacity(bins * capacity),
+            at: VecDeque::with_capacity(capacity),
+            capacity: capacity.max(1),
+        }
+    }
+
+    /// Adds rows of frames, `[frames][bins]`; frame 0's middle is sample `first_middle`.
+    pub fn push(&mut self, rows: &[f32], first_middle: u64, hop: usize) {
+        for (i, tile) in rows.chunks_exact(self.bins * Self::FRAMES).enumerate() {
+            if self.at.len() == self.capacity {
+                self.at.pop_front();
+                self.rows.drain(..self.bins);
+            }
+            for bin in 0..self.bins {
+                let sum: f32 = tile[bin..].iter().step_by(self.bins).sum();
+                self.rows.push_back(sum / Self::FRAMES as f32);
+            }
+            self.at.push_back(first_middle + (i * Self::FRAMES * hop + (Self::FRAMES - 1) * hop / 2) as u64);
+        }
+    }
+
+    /// The mean level in bins `low..high` of the tiles whose middles lie in samples `start..end`.
+    pub fn level(&self, start: u64, end: u64, low: usize, high: usize, bin_hz: f64) -> Option<TileLevel> {
+        let high = high.min(self.bins);
+        let (mut sum, mut tiles) = (0.0, 0);
+        for (row, &at) in self.at.iter().enumerate() {
+            if (start..end).contains(&at) {
+                sum += (low..high).map(|bin| f64::from(self.rows[row * self.bins + bin])).sum::<f64>();
+                tiles += 1;
+            }
+        }
+        (tiles > 0 && low < high).then(|| TileLevel { power: sum * bin_hz / tiles as f64, tiles })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_keep_their_index() {
+        let mut ring = SampleRing::new(SampleFormat::Cs8, 100, 8);
+        ring.push(&[1, 1, 2, 2, 3, 3]);
+        ring.forget_before(101);
+        ring.push(&[4, 4, 5, 5]);
+        assert_eq!((ring.first(), ring.end()), (101, 105));
+        assert_eq!(ring.slice(102, 104), &[3, 3, 4, 4]);
+        ring.forget_before(500);
+        assert_eq!((ring.first(), ring.end()), (105, 105));
+    }
+
+    #[test]
+    fn tiles_answer_by_time_and_band() {
+        let mut ring = TileRing::new(2, 2);
+        let row = |a: f32, b: f32| [a, b].repeat(8);
+        for (i, rows) in [row(9.0, 9.0), row(1.0, 2.0), row(3.0, 4.0)].iter().enumerate() {
+            ring.push(rows, i as u64 * 80, 10);
+        }
+        assert_eq!(ring.level(0, 80, 0, 2, 1.0), None, "forgotten");
+        assert_eq!(ring.level(80, 240, 1, 2, 10.0), Some(TileLevel { power: 30.0, tiles: 2 }));
+    }
+}

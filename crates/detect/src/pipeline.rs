@@ -1,0 +1,585 @@
+//! The whole path of one sensor's samples: block → rows → floor → segments → proposals → bursts.
+
+use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
+use crate::classify::gsm::GsmClassifier;
+use crate::classify::lte::prach::PrachSearch;
+use crate::classify::lte::shared::SharedChannelClassifier;
+use crate::classify::leftover;
+use crate::confidence::burst_confidence;
+use crate::config::{Depth, DetectConfig, FrameGeometry};
+use crate::convert::{convert, count_unusable, quantisation_density};
+use crate::floor::FloorTracker;
+use crate::history::{SampleRing, TileRing};
+use crate::segment::{Segment, Segmenter};
+use crate::spectrum::PowerSpectrum;
+use crate::state::{DetectorState, FloorState};
+use cellwarden_standards::band;
+use cellwarden_types::request::{LevelAnswer, LevelRequest};
+use cellwarden_types::{Burst, Hertz, IqBlock, SampleFormat, Standard, UtcNanos, db};
+use num_complex::Complex32;
+use rayon::prelude::*;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Samples around a candidate that the classifiers get to see.
+const MARGIN_S: f64 = 1.5e-3;
+/// Segments that end within this time of each other are looked at together.
+const CLUSTER_GAP_S: f64 = 1.0e-3;
+/// A cluster longer than this is looked at in pieces.
+const CLUSTER_LONGEST_S: f64 = 12e-3;
+/// Rows are made in so many tasks.
+const TASKS: usize = 4;
+
+/// Time spent by stage, for `bench` and health.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StageCosts {
+    /// Conversion, window, transform, power.
+    pub spectrum: Duration,
+    /// Noise floor and tile history.
+    pub floor: Duration,
+    /// Segmentation.
+    pub segment: Duration,
+    /// Classification.
+    pub classify: Duration,
+}
+
+/// What happened to the samples of one sensor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SampleCounts {
+    /// Samples that came in.
+    pub processed: u64,
+    /// Of those, not finite: judged as silence.
+    pub unusable: u64,
+    /// Of those, only looked at for energy.
+    pub deep_skipped: u64,
+}
+
+/// Detects bursts in one sensor's stream. Give it blocks in order; it keeps what it needs.
+///
+/// The result does not depend on how the stream is cut into blocks, nor on the number of threads.
+pub struct Detector {
+    config: DetectConfig,
+    sensor: Arc<str>,
+    stream: Option<Stream>,
+    remembered: Vec<FloorState>,
+    costs: StageCosts,
+    counts: SampleCounts,
+    swapped: SwapCounts,
+}
+
+/// GSM bursts that read right, and that read right only with I and Q exchanged.
+#[derive(Clone, Copy, Debug, Default)]
+struct SwapCounts {
+    straight: u32,
+    mirrored: u32,
+}
+
+/// What depends on rate, centre and format, from one break of the stream to the next.
+struct Stream {
+    format: SampleFormat,
+    rate: Hertz,
+    center: Hertz,
+    geometry: FrameGeometry,
+    /// Recording's index of frame 0's first sample.
+    origin: u64,
+    /// Samples lost before `origin`.
+    lost_before: u64,
+    /// UTC of `origin`.
+    origin_time: Option<UtcNanos>,
+    frames_done: u64,
+    ring: SampleRing,
+    tiles: TileRing,
+    workers: Vec<PowerSpectrum>,
+    rows: Vec<f32>,
+    floor: FloorTracker,
+    noise: NoiseFloor,
+    segmenter: Segmenter,
+    pending: Vec<Segment>,
+    classifiers: Classifiers,
+}
+
+struct Classifiers {
+    gsm: GsmClassifier,
+    prach: Option<PrachSearch>,
+    shared: SharedChannelClassifier,
+    iq: Vec<Complex32>,
+    mirrored: Vec<Complex32>,
+    recent_prach: Vec<Proposal>,
+}
+
+impl Detector {
+    /// A detector for the stream of `sensor`.
+    pub fn new(sensor: Arc<str>, config: DetectConfig) -> Self {
+        Self {
+            config,
+            sensor,
+            stream: None,
+            remembered: Vec::new(),
+            costs: StageCosts::default(),
+            counts: SampleCounts::default(),
+            swapped: SwapCounts::default(),
+        }
+    }
+
+    /// Takes the next block and adds the bursts that it completes, in the order in which they end.
+    pub fn process(&mut self, block: &IqBlock, out: &mut Vec<Burst>) {
+        let fits = self.stream.as_ref().is_some_and(|s| s.continues_with(block));
+        if !fits {
+            self.finish(out);
+            self.stream = Some(Stream::new(block, &self.config, &self.remembered));
+        }
+        self.counts.processed += block.samples() as u64;
+        self.counts.unusable += count_unusable(block.format, &block.bytes);
+        if self.config.depth == Depth::Energy {
+            self.counts.deep_skipped += block.samples() as u64;
+        }
+        let Some(stream) = &mut self.stream else { return };
+        stream.ring.push(&block.bytes);
+        let chunk = stream.geometry.chunk_frames;
+        while stream.frames_available() >= chunk as u64 {
+            stream.work(chunk, &self.config, &mut self.costs);
+            stream.classify(&self.sensor, &self.config, &mut self.costs, &mut self.swapped, false, out);
+            stream.forget();
+        }
+    }
+
+    /// Ends the stream: works on what is left and adds its bursts.
+    pub fn finish(&mut self, out: &mut Vec<Burst>) {
+        let Some(mut stream) = self.stream.take() else { return };
+        let left = stream.frames_available() as usize;
+        if left > 0 {
+            stream.work(left, &self.config, &mut self.costs);
+        }
+        stream.segmenter.finish(stream.floor.floor(), &mut stream.pending);
+        stream.classify(&self.sensor, &self.config, &mut self.costs, &mut self.swapped, true, out);
+        stream.remember(&mut self.remembered);
+    }
+
+    /// Time spent by stage so far.
+    pub fn costs(&self) -> StageCosts {
+        self.costs
+    }
+
+    /// What happened to the samples so far.
+    pub fn counts(&self) -> SampleCounts {
+        self.counts
+    }
+
+    /// Noise density in the middle of the watched band, in dBFS/Hz, once there is a floor.
+    pub fn noise_dbfs_per_hz(&self) -> Option<f64> {
+        let of = |density: &[f32]| db(f64::from(density[density.len() / 4]));
+        self.stream
+            .as_ref()
+            .filter(|s| s.frames_done > 0)
+            .map(|s| of(s.floor.floor()))
+            .or_else(|| self.remembered.last().map(|f| of(&f.density)))
+    }
+
+    /// How many GSM bursts read right only with I and Q exchanged, where that is what the signals show.
+    pub fn iq_swapped(&self) -> Option<u32> {
+        let SwapCounts { straight, mirrored } = self.swapped;
+        (mirrored >= 4 && mirrored > 4 * straight).then_some(mirrored)
+    }
+
+    /// What the detector has learned, to be written out.
+    pub fn state(&self) -> DetectorState {
+        let mut floors = self.remembered.clone();
+        if let Some(stream) = &self.stream {
+            stream.remember(&mut floors);
+        }
+        DetectorState { version: DetectorState::VERSION, sensor: self.sensor.to_string(), floors }
+    }
+
+    /// Goes on from what was written out. Floors count for streams at the same centre and rate.
+    pub fn restore(&mut self, state: DetectorState) {
+        self.remembered = state.floors;
+    }
+
+    /// Answers a question about the level in a band over a time, from the tile history.
+    pub fn level(&self, request: &LevelRequest) -> LevelAnswer {
+        let found = self.stream.as_ref().and_then(|s| s.level(request));
+        LevelAnswer {
+            request: request.clone(),
+            power_dbfs: found.map(|(power, _)| db(power)),
+            noise_dbfs: found.map(|(_, noise)| db(noise)),
+        }
+    }
+}
+
+impl Stream {
+    fn new(block: &IqBlock, config: &DetectConfig, remembered: &[FloorState]) -> Self {
+        let (rate, center) = (block.rate.0, block.center.0);
+        let geometry = FrameGeometry::for_rate(rate);
+        let n = geometry.n_fft;
+        let tile_s = (TileRing::FRAMES * geometry.hop) as f64 / rate;
+        let mut floor = FloorTracker::new(n, quantisation_density(block.format, rate));
+        if let Some(known) = remembered.iter().find(|f| f.fits(block.center, block.rate, n)) {
+            floor.restore(&known.density);
+        }
+        Self {
+            format: block.format,
+            rate: block.rate,
+            center: block.center,
+            geometry,
+            origin: block.start.0,
+            lost_before: block.lost_before,
+            origin_time: block.time,
+            frames_done: 0,
+            ring: SampleRing::new(block.format, block.start.0, (0.08 * rate) as usize),
+            tiles: TileRing::new(n, (config.tile_history_s / tile_s) as usize),
+            workers: vec![PowerSpectrum::new(n, rate); TASKS],
+            rows: Vec::with_capacity(geometry.chunk_frames * n),
+            floor,
+            noise: NoiseFloor { center_hz: center, rate_hz: rate, density: vec![0.0; n] },
+            segmenter: Segmenter::new(geometry, rate, center, config),
+            pending: Vec::with_capacity(256),
+            classifiers: Classifiers {
+                gsm: GsmClassifier::new(rate, center),
+                prach: PrachSearch::new(rate),
+                shared: SharedChannelClassifier::new(rate, center),
+                iq: Vec::new(),
+                mirrored: Vec::new(),
+                recent_prach: Vec::new(),
+            },
+        }
+    }
+
+    fn continues_with(&self, block: &IqBlock) -> bool {
+        block.gap_before.is_none()
+            && block.start.0 == self.ring.end()
+            && block.lost_before == self.lost_before
+            && block.rate == self.rate
+            && block.center == self.center
+            && block.format == self.format
+    }
+
+    fn frame_start(&self, frame: u64) -> u64 {
+        self.origin + frame * self.geometry.hop as u64
+    }
+
+    /// Whole frames that the ring holds and that were not worked on.
+    fn frames_available(&self) -> u64 {
+        let from = self.frame_start(self.frames_done);
+        let n = self.geometry.n_fft as u64;
+        let held = self.ring.end().saturating_sub(from);
+        if held < n { 0 } else { (held - n) / self.geometry.hop as u64 + 1 }
+    }
+
+    /// The next `frames` frames: rows, floor, segments.
+    fn work(&mut self, frames: usize, config: &DetectConfig, costs: &mut StageCosts) {
+        let began = Instant::now();
+        let n = self.geometry.n_fft;
+        let hop = self.geometry.hop;
+        let size = self.format.bytes_per_sample();
+        let from = self.frame_start(self.frames_done);
+        let bytes = self.ring.slice(from, from + ((frames - 1) * hop + n) as u64);
+        self.rows.resize(frames * n, 0.0);
+        let task = frames.div_ceil(TASKS);
+        let format = self.format;
+        let make = |(index, (rows, worker)): (usize, (&mut [f32], &mut PowerSpectrum))| {
+            for (i, row) in rows.chunks_exact_mut(n).enumerate() {
+                let at = (index * task + i) * hop * size;
+                worker.process(format, &bytes[at..at + n * size], row);
+            }
+        };
+        if rayon::current_num_threads() > 1 {
+            self.rows.par_chunks_mut(task * n).zip(self.workers.par_iter_mut()).enumerate().for_each(make);
+        } else {
+            self.rows.chunks_mut(task * n).zip(self.workers.iter_mut()).enumerate().for_each(make);
+        }
+        let made = Instant::now();
+        costs.spectrum += made - began;
+        self.tiles.push(&self.rows, from + (n / 2) as u64, hop);
+        self.floor.update(&self.rows);
+        self.noise.density.copy_from_slice(self.floor.floor());
+        let floored = Instant::now();
+        costs.floor += floored - made;
+        self.segmenter.process(&self.rows, self.floor.floor(), &mut self.pending);
+        costs.segment += floored.elapsed();
+        let _ = config;
+        self.frames_done += frames as u64;
+    }
+
+    /// Judges the clusters of segments that are complete.
+    fn classify(
+        &mut self,
+        sensor: &Arc<str>,
+        config: &DetectConfig,
+        costs: &mut StageCosts,
+        swapped: &mut SwapCounts,
+        all: bool,
+        out: &mut Vec<Burst>,
+    ) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let began = Instant::now();
+        let rate = self.rate.0;
+        let gap = (CLUSTER_GAP_S * rate) as u64;
+        let margin = (MARGIN_S * rate) as u64;
+        let longest = (CLUSTER_LONGEST_S * rate) as u64;
+        self.pending.sort_by(|a, b| {
+            (a.region.start, a.region.count).cmp(&(b.region.start, b.region.count)).then(
+                a.region.low_hz.total_cmp(&b.region.low_hz),
+            )
+        });
+        let seen = self.frame_start(self.frames_done) - self.origin;
+        let mut from = 0;
+        while from < self.pending.len() {
+            let mut to = from;
+            let mut end = self.pending[from].region.start;
+            let start = end;
+            while to < self.pending.len()
+                && self.pending[to].region.start <= end + gap
+                && self.pending[to].region.start - start <= longest
+            {
+                end = end.max(self.pending[to].region.start + self.pending[to].region.count);
+                to += 1;
+            }
+            // A segment that is still going on may belong to the cluster: wait a margin for it.
+            let complete = all || end + 2 * margin <= seen || (seen - start) > 2 * longest;
+            if !complete {
+                break;
+            }
+            let cluster: Vec<Segment> = self.pending[from..to].to_vec();
+            self.classify_cluster(&cluster, sensor, config, swapped, out);
+            from = to;
+        }
+        self.pending.drain(..from);
+        costs.classify += began.elapsed();
+    }
+
+    fn classify_cluster(
+        &mut self,
+        cluster: &[Segment],
+        sensor: &Arc<str>,
+        config: &DetectConfig,
+        swapped: &mut SwapCounts,
+        out: &mut Vec<Burst>,
+    ) {
+        let margin = (MARGIN_S * self.rate.0) as u64;
+        // Regions count from the stream's origin; samples and proposals from the recording's start.
+        let moved = |s: &Segment| Segment { region: Region { start: s.region.start + self.origin, ..s.region }, ..*s };
+        let cluster: Vec<Segment> = cluster.iter().map(moved).collect();
+        let first = cluster.iter().map(|s| s.region.start).min().unwrap_or(self.origin);
+        let last = cluster.iter().map(|s| s.region.start + s.region.count).max().unwrap_or(first);
+        let from = first.saturating_sub(margin).max(self.ring.first());
+        let to = (last + margin).min(self.ring.end());
+        let mut proposals: Vec<Proposal> = Vec::new();
+        let mut claimed = vec![config.depth == Depth::Energy || from >= to; cluster.len()];
+        let energy_only = claimed.first().copied().unwrap_or(true);
+        if !energy_only {
+            let format = self.format;
+            let bytes = self.ring.slice(from, to);
+            let parts = &mut self.classifiers;
+            parts.iq.resize((to - from) as usize, Complex32::ZERO);
+            convert(format, bytes, &mut parts.iq);
+            let snippet = Snippet { iq: &parts.iq, start: from, rate_hz: self.rate.0, center_hz: self.center.0 };
+            classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, margin, &mut proposals);
+            swapped.straight += proposals.len() as u32;
+            swapped.mirrored +=
+                count_mirrored(&mut parts.gsm, &mut parts.mirrored, &cluster, &claimed, &snippet, &self.noise, margin);
+            let wide_open = cluster.iter().zip(&claimed).any(|(s, &c)| !c && !s.is_continuous());
+            if let Some(prach) = parts.prach.as_mut().filter(|_| wide_open) {
+                let before = proposals.len();
+                prach.search(&snippet, &self.noise, &mut proposals);
+                let found = proposals.split_off(before);
+                for p in found {
+                    let again = parts.recent_prach.iter().any(|q| same_emission(&p, q));
+                    if !again {
+                        parts.recent_prach.push(p.clone());
+                        proposals.push(p);
+                    }
+                }
+                let old = from as f64 - 0.1 * self.rate.0;
+                parts.recent_prach.retain(|p| p.start > old);
+                for (segment, claimed) in cluster.iter().zip(&mut claimed) {
+                    *claimed |= parts.recent_prach.iter().any(|p| share_inside(&segment.region, p) > 0.6);
+                }
+            }
+            for (segment, claimed) in cluster.iter().zip(&mut claimed) {
+                if *claimed || segment.is_continuous() {
+                    continue;
+                }
+                let before = proposals.len();
+                let near = around(&snippet, &segment.region, margin);
+                parts.shared.classify(&segment.region, &near, &self.noise, &mut proposals);
+                *claimed = proposals.len() > before;
+            }
+        }
+        drop_doubles(&mut proposals);
+        for (segment, &claimed) in cluster.iter().zip(&claimed) {
+            if energy_only || !claimed {
+                proposals.extend(leftover::judge(segment, self.rate.0));
+            }
+        }
+        proposals.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.low_hz.total_cmp(&b.low_hz)));
+        out.extend(proposals.into_iter().map(|p| self.burst(p, sensor)));
+    }
+
+    /// A proposal with the stream's clock and floor put to it.
+    fn burst(&self, p: Proposal, sensor: &Arc<str>) -> Burst {
+        let rate = self.rate.0;
+        let start = p.start.max(self.origin as f64);
+        let offset_s = (start - self.origin as f64) / rate;
+        let middle = (p.low_hz + p.high_hz) / 2.0;
+        let band = match p.standard {
+            Standard::Gsm => band::gsm_channel(middle).map(|c| c.band),
+            _ => band::lte_band(middle),
+        };
+        let noise = self.noise.power(p.low_hz, p.high_hz).max(1e-30);
+        let confidence = if p.standard == Standard::Other { 0.01 } else { burst_confidence(p.llr()) };
+        Burst {
+            sensor: Arc::clone(sensor),
+            time: self.origin_time.map(|t| t.plus_seconds(offset_s)),
+            start_s: (start + self.lost_before as f64) / rate,
+            duration_s: p.count / rate,
+            sample_start: start.round() as u64,
+            sample_count: p.count.round().max(1.0) as u64,
+            freq_lower_hz: p.low_hz,
+            freq_upper_hz: p.high_hz,
+            standard: p.standard,
+            kind: p.kind,
+            band: band.map(str::to_owned),
+            channel: p.channel,
+            carrier_offset_hz: p.carrier_offset_hz,
+            power_dbfs: db(p.power),
+            snr_db: db(p.power / noise),
+            confidence,
+            standard_confidence: p.standard_confidence,
+            detail: p.detail,
+        }
+    }
+
+    /// Lets go of samples that nothing can ask for any more.
+    fn forget(&mut self) {
+        let margin = ((MARGIN_S + 14e-3) * self.rate.0) as u64;
+        let next = self.frame_start(self.frames_done);
+        let oldest = self.pending.iter().map(|s| s.region.start + self.origin).min().unwrap_or(next).min(next);
+        let bound = next.saturating_sub((0.06 * self.rate.0) as u64);
+        self.ring.forget_before(oldest.saturating_sub(margin).max(bound));
+    }
+
+    fn remember(&self, floors: &mut Vec<FloorState>) {
+        if self.frames_done == 0 {
+            return;
+        }
+        floors.retain(|f| !f.fits(self.center, self.rate, self.geometry.n_fft));
+        floors.push(FloorState { center: self.center, rate: self.rate, density: self.floor.floor().to_vec() });
+    }
+
+    fn level(&self, request: &LevelRequest) -> Option<(f64, f64)> {
+        let rate = self.rate.0;
+        let since = request.time.seconds_since(self.origin_time?);
+        let at = |s: f64| (self.origin as f64 + s * rate).max(0.0) as u64;
+        let bin_hz = rate / self.geometry.n_fft as f64;
+        let bin = |hz: f64| ((hz - self.center.0) / bin_hz + self.geometry.n_fft as f64 / 2.0 + 0.5).max(0.0) as usize;
+        let (low, high) = (bin(request.freq_lower_hz), bin(request.freq_upper_hz));
+        let level = self.tiles.level(at(since), at(since + request.duration_s), low, high, bin_hz)?;
+        Some((level.power, self.noise.power(request.freq_lower_hz, request.freq_upper_hz)))
+    }
+}
+
+/// The part of a snippet that lies around a region.
+fn around<'a>(snippet: &Snippet<'a>, region: &Region, margin: u64) -> Snippet<'a> {
+    let from = region.start.saturating_sub(margin).max(snippet.start) - snippet.start;
+    let to = (region.start + region.count + margin - snippet.start).min(snippet.iq.len() as u64);
+    let from = from.min(to);
+    Snippet { iq: &snippet.iq[from as usize..to as usize], start: snippet.start + from, ..*snippet }
+}
+
+/// GSM first: its training sequences are the surest proof, and its bursts the narrowest.
+fn classify_gsm(
+    gsm: &mut GsmClassifier,
+    cluster: &[Segment],
+    claimed: &mut [bool],
+    snippet: &Snippet<'_>,
+    noise: &NoiseFloor,
+    margin: u64,
+    proposals: &mut Vec<Proposal>,
+) {
+    for (segment, claimed) in cluster.iter().zip(claimed) {
+        let region = &segment.region;
+        let middle = (region.low_hz + region.high_hz) / 2.0;
+        if segment.is_continuous() || band::gsm_channel(middle).is_none() {
+            continue;
+        }
+        let near = around(snippet, region, margin);
+        let before = proposals.len();
+        gsm.classify(region, &near, noise, proposals);
+        let width = region.high_hz - region.low_hz;
+        if proposals.len() == before && (280e3..1.3e6).contains(&width) {
+            // Neighbouring channels at once look like one region: ask for each of them.
+            let mut channel = (region.low_hz / 200e3).floor() * 200e3;
+            while channel < region.high_hz {
+                if let Some(c) = band::gsm_channel(channel) {
+                    let part = Region { low_hz: c.center_hz - 100e3, high_hz: c.center_hz + 100e3, ..*region };
+                    gsm.classify(&part, &near, noise, proposals);
+                }
+                channel += 200e3;
+            }
+        }
+        *claimed = proposals.len() > before;
+    }
+}
+
+/// How many unclaimed regions are GSM bursts when I and Q are exchanged.
+fn count_mirrored(
+    gsm: &mut GsmClassifier,
+    buffer: &mut Vec<Complex32>,
+    cluster: &[Segment],
+    claimed: &[bool],
+    snippet: &Snippet<'_>,
+    noise: &NoiseFloor,
+    margin: u64,
+) -> u32 {
+    let mut found = Vec::new();
+    for (segment, _) in cluster.iter().zip(claimed).filter(|(s, c)| !**c && !s.is_continuous()) {
+        let region = &segment.region;
+        let seconds = region.count as f64 / snippet.rate_hz;
+        let mirror = |hz: f64| 2.0 * snippet.center_hz - hz;
+        let flipped = Region { low_hz: mirror(region.high_hz), high_hz: mirror(region.low_hz), ..*region };
+        let middle = (flipped.low_hz + flipped.high_hz) / 2.0;
+        if !(0.25e-3..0.7e-3).contains(&seconds)
+            || flipped.high_hz - flipped.low_hz > 400e3
+            || band::gsm_channel(middle).is_none()
+        {
+            continue;
+        }
+        let near = around(snippet, region, margin);
+        buffer.clear();
+        buffer.extend(near.iq.iter().map(Complex32::conj));
+        gsm.classify(&flipped, &Snippet { iq: buffer, ..near }, noise, &mut found);
+    }
+    found.len() as u32
+}
+
+/// Share of a region's area that lies in a proposal's box, widened by 100 µs-ish rounding of edges.
+fn share_inside(region: &Region, p: &Proposal) -> f64 {
+    let (start, end) = (region.start as f64, (region.start + region.count) as f64);
+    let slack = 0.1 * p.count;
+    let time = (end.min(p.start + p.count + slack) - start.max(p.start - slack)).max(0.0) / (end - start);
+    let band = (region.high_hz.min(p.high_hz + 60e3) - region.low_hz.max(p.low_hz - 60e3)).max(0.0)
+        / (region.high_hz - region.low_hz);
+    time * band
+}
+
+fn same_emission(a: &Proposal, b: &Proposal) -> bool {
+    let time = (a.start + a.count).min(b.start + b.count) - a.start.max(b.start);
+    let band = a.high_hz.min(b.high_hz) - a.low_hz.max(b.low_hz);
+    time > 0.5 * a.count.min(b.count) && band > 0.5 * (a.high_hz - a.low_hz).min(b.high_hz - b.low_hz)
+}
+
+/// Keeps the better-proven one of proposals that describe the same emission.
+fn drop_doubles(proposals: &mut Vec<Proposal>) {
+    proposals.sort_by(|a, b| {
+        b.llr().total_cmp(&a.llr()).then(a.start.total_cmp(&b.start)).then(a.low_hz.total_cmp(&b.low_hz))
+    });
+    let mut kept: Vec<Proposal> = Vec::with_capacity(proposals.len());
+    for p in proposals.drain(..) {
+        if !kept.iter().any(|q| same_emission(&p, q)) {
+            kept.push(p);
+        }
+    }
+    *proposals = kept;
+}

@@ -1,0 +1,389 @@
+//! Rows of power densities to regions of excess energy, with edges in time and frequency.
+//!
+//! Power over the floor is summed over 4 frames and 3 bins. Where the sum passes a threshold, and is
+//! not the skirt of something much stronger beside it, cells are hot; hot cells that touch make a
+//! run; runs that continue from frame to frame make a track; an ended track, measured again on
+//! the unsmoothed rows, is a region. An allocation that changes its width or place begins a new one.
+
+use crate::candidate::Region;
+use crate::config::{DetectConfig, FrameGeometry};
+
+/// Frames and bins over which power is summed before it is compared.
+const SUM_FRAMES: usize = 4;
+const SUM_BINS: f32 = 3.0;
+/// Rows kept from the chunk before, so that edges can be measured again.
+const KEEP_S: f64 = 14e-3;
+/// A track longer than this is cut, and goes on as a new region.
+const LONGEST_S: f64 = 10e-3;
+/// Cut pieces that have gone on without a break for so long are continuous: no phone's burst does.
+const CONTINUOUS_S: f64 = 100e-3;
+/// Bins that may be cold within a run.
+const BRIDGE_BINS: usize = 2;
+/// Frames that may be cold within a track.
+const BRIDGE_FRAMES: u64 = 2;
+/// Skirts of a strong emission: (reach in Hz, level below its peak). GMSK is 30 dB down at 200 kHz
+/// (TS 45.005 4.2.1), SC-FDMA's sidelobes fall to 35 dB within 2 MHz.
+const SKIRTS: [(f64, f32); 3] = [(300e3, 1e-2), (2e6, 2.5e-4), (f64::INFINITY, 2e-5)];
+
+/// A region and whether it is part of something that never ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Segment {
+    /// Where the energy is.
+    pub region: Region,
+    /// How long the emission had already lasted when this piece ended, in seconds.
+    pub age_s: f64,
+}
+
+impl Segment {
+    /// Whether the emission is longer than any burst of a phone in one place.
+    pub fn is_continuous(&self) -> bool {
+        self.age_s > CONTINUOUS_S
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    low: usize,
+    high: usize,
+    taken: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Track {
+    low: f32,
+    high: f32,
+    outer_low: usize,
+    outer_high: usize,
+    /// First frame of this piece, and of the whole emission.
+    first: u64,
+    born: u64,
+    last: u64,
+}
+
+/// Finds regions in one stream.
+#[derive(Debug)]
+pub struct Segmenter {
+    geometry: FrameGeometry,
+    rate_hz: f64,
+    center_hz: f64,
+    seed_ratio: f32,
+    grow_ratio: f32,
+    /// Rows of the last frames and of this chunk; the first is frame `rows_first`.
+    rows: Vec<f32>,
+    rows_first: u64,
+    /// Next frame whose sum is to be judged.
+    next: u64,
+    tracks: Vec<Track>,
+    ended: Vec<Track>,
+    runs: Vec<Run>,
+    sum: Vec<f32>,
+    smooth: Vec<f32>,
+    grow: Vec<f32>,
+    masked: Vec<f32>,
+    profile: Vec<f32>,
+    series: Vec<f32>,
+    order: Vec<f32>,
+    cut_after: u64,
+}
+
+impl Segmenter {
+    /// A segmenter for rows of a stream at `rate_hz` tuned to `center_hz`.
+    pub fn new(geometry: FrameGeometry, rate_hz: f64, center_hz: f64, config: &DetectConfig) -> Self {
+        let n = geometry.n_fft;
+        let frame_s = geometry.hop as f64 / rate_hz;
+        let keep = (KEEP_S / frame_s) as usize;
+        Self {
+            geometry,
+            rate_hz,
+            center_hz,
+            seed_ratio: config.seed_ratio,
+            grow_ratio: config.grow_ratio,
+            rows: Vec::with_capacity((keep + geometry.chunk_frames) * n),
+            rows_first: 0,
+            next: 0,
+            tracks: Vec::with_capacity(256),
+            ended: Vec::with_capacity(256),
+            runs: Vec::with_capacity(256),
+            sum: vec![0.0; n],
+            smooth: vec![0.0; n],
+            grow: vec![0.0; n],
+            masked: vec![0.0; n],
+            profile: Vec::with_capacity(n),
+            series: Vec::with_capacity(keep + geometry.chunk_frames),
+            order: Vec::with_capacity(keep + geometry.chunk_frames + n),
+            cut_after: (LONGEST_S / frame_s) as u64,
+        }
+    }
+
+    /// Takes the next chunk of rows, `[frames][bins]`, and adds the regions that ended in it.
+    pub fn process(&mut self, rows: &[f32], floor: &[f32], out: &mut Vec<Segment>) {
+        let n = self.geometry.n_fft;
+        let keep = (KEEP_S * self.rate_hz / self.geometry.hop as f64) as usize;
+        let held = self.rows.len() / n;
+        if held > keep {
+            self.rows.drain(..(held - keep) * n);
+            self.rows_first += (held - keep) as u64;
+        }
+        self.rows.extend_from_slice(rows);
+        for (k, g) in self.grow.iter_mut().enumerate() {
+            let near = floor[k.saturating_sub(1)] + floor[k] + floor[(k + 1).min(n - 1)];
+            *g = near * SUM_FRAMES as f32;
+        }
+        let end = self.rows_first + (self.rows.len() / n) as u64;
+        while self.next + SUM_FRAMES as u64 <= end {
+            self.judge_frame();
+            self.next += 1;
+            if !self.ended.is_empty() {
+                self.measure_ended(floor, out);
+            }
+        }
+    }
+
+    /// Ends all tracks: the stream is over, or broken.
+    pub fn finish(&mut self, floor: &[f32], out: &mut Vec<Segment>) {
+        self.ended.append(&mut self.tracks);
+        self.measure_ended(floor, out);
+        self.rows.clear();
+        self.rows_first = 0;
+        self.next = 0;
+    }
+
+    /// Hot runs of frames `next .. next + SUM_FRAMES`, joined to the tracks.
+    fn judge_frame(&mut self) {
+        let n = self.geometry.n_fft;
+        let at = (self.next - self.rows_first) as usize * n;
+        let four = &self.rows[at..at + SUM_FRAMES * n];
+        let (a, rest) = four.split_at(n);
+        let (b, rest) = rest.split_at(n);
+        let (c, d) = rest.split_at(n);
+        for ((((s, a), b), c), d) in self.sum.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            *s = (a + b) + (c + d);
+        }
+        for (o, w) in self.smooth[1..n - 1].iter_mut().zip(self.sum.windows(3)) {
+            *o = w[0] + w[1] + w[2];
+        }
+        self.smooth[0] = self.sum[0] * SUM_BINS;
+        self.smooth[n - 1] = self.sum[n - 1] * SUM_BINS;
+        let seed = self.seed_ratio;
+        let hot = self.smooth.iter().zip(&self.grow).fold(false, |any, (s, g)| any | (*s > g * seed));
+        self.runs.clear();
+        if hot || !self.tracks.is_empty() {
+            self.mask_skirts();
+            self.find_runs();
+        }
+        self.join_runs();
+    }
+
+    /// Zeroes in `masked` what is cold, or only the skirt of a stronger neighbour.
+    fn mask_skirts(&mut self) {
+        let n = self.geometry.n_fft;
+        let bin_hz = self.rate_hz / n as f64;
+        for ((m, &s), &g) in self.masked.iter_mut().zip(&self.smooth).zip(&self.grow) {
+            *m = if s > g * self.grow_ratio { s } else { 0.0 };
+        }
+        // Every bin that is a peak of its neighbourhood casts its skirt; those below drop out.
+        let strongest = self.smooth.iter().fold(0.0f32, |m, &s| m.max(s));
+        for (reach_hz, ratio) in SKIRTS {
+            if reach_hz.is_infinite() {
+                for m in &mut self.masked {
+                    if *m < strongest * ratio {
+                        *m = 0.0;
+                    }
+                }
+                continue;
+            }
+            let reach = (reach_hz / bin_hz) as usize;
+            // Only bins so strong that their skirt could be hot need to be looked at.
+            for peak in 0..n {
+                let level = self.smooth[peak] * ratio;
+                if level <= self.grow[peak] * self.grow_ratio * 0.5 {
+                    continue;
+                }
+                let left = if peak > 0 { self.smooth[peak - 1] } else { 0.0 };
+                let right = if peak + 1 < n { self.smooth[peak + 1] } else { 0.0 };
+                if self.smooth[peak] < left || self.smooth[peak] < right {
+                    continue;
+                }
+                for m in &mut self.masked[peak.saturating_sub(reach)..(peak + reach + 1).min(n)] {
+                    if *m < level {
+                        *m = 0.0;
+                    }
+                }
+            }
+        }
+    }
+
+    fn find_runs(&mut self) {
+        let n = self.geometry.n_fft;
+        let mut bin = 0;
+        while bin < n {
+            if self.masked[bin] == 0.0 {
+                bin += 1;
+                continue;
+            }
+            let low = bin;
+            let mut high = bin;
+            let mut seeded = false;
+            while bin < n && bin - high <= BRIDGE_BINS {
+                if self.masked[bin] > 0.0 {
+                    high = bin;
+                    seeded |= self.masked[bin] > self.grow[bin] * self.seed_ratio;
+                }
+                bin += 1;
+            }
+            let known = seeded || self.tracks.iter().any(|t| t.low <= high as f32 && t.high >= low as f32);
+            if known && high > low {
+                self.runs.push(Run { low, high, taken: false });
+            }
+        }
+    }
+
+    fn join_runs(&mut self) {
+        let frame = self.next;
+        for track in &mut self.tracks {
+            let mut best: Option<(f32, usize)> = None;
+            for (i, run) in self.runs.iter().enumerate().filter(|(_, r)| !r.taken) {
+                let (low, high) = (run.low as f32, run.high as f32 + 1.0);
+                let common = track.high.min(high) - track.low.max(low);
+                let union = track.high.max(high) - track.low.min(low);
+                if common / union >= 0.5 && best.is_none_or(|(share, _)| common / union > share) {
+                    best = Some((common / union, i));
+                }
+            }
+            if let Some((_, i)) = best {
+                let run = &mut self.runs[i];
+                run.taken = true;
+                track.low += 0.25 * (run.low as f32 - track.low);
+                track.high += 0.25 * (run.high as f32 + 1.0 - track.high);
+                track.outer_low = track.outer_low.min(run.low);
+                track.outer_high = track.outer_high.max(run.high);
+                track.last = frame;
+            }
+        }
+        let mut i = 0;
+        while i < self.tracks.len() {
+            let track = self.tracks[i];
+            if frame - track.last > BRIDGE_FRAMES {
+                self.ended.push(self.tracks.swap_remove(i));
+                continue;
+            }
+            if frame - track.first >= self.cut_after {
+                self.ended.push(track);
+                let next = &mut self.tracks[i];
+                next.first = frame + 1;
+                next.outer_low = track.low as usize;
+                next.outer_high = (track.high as usize).max(track.low as usize + 1);
+            }
+            i += 1;
+        }
+        for run in self.runs.iter().filter(|r| !r.taken) {
+            self.tracks.push(Track {
+                low: run.low as f32,
+                high: run.high as f32 + 1.0,
+                outer_low: run.low,
+                outer_high: run.high,
+                first: frame,
+                born: frame,
+                last: frame,
+            });
+        }
+    }
+
+    fn measure_ended(&mut self, floor: &[f32], out: &mut Vec<Segment>) {
+        let mut ended = std::mem::take(&mut self.ended);
+        ended.sort_by_key(|t| (t.first, t.outer_low));
+        for track in ended.drain(..) {
+            if let Some(region) = self.measure(&track, floor) {
+                let age_s = (track.last - track.born) as f64 * self.geometry.hop as f64 / self.rate_hz;
+                out.push(Segment { region, age_s });
+            }
+        }
+        self.ended = ended;
+    }
+
+    /// Edges and level of a track, from the unsmoothed rows.
+    fn measure(&mut self, track: &Track, floor: &[f32]) -> Option<Region> {
+        let n = self.geometry.n_fft;
+        let held = self.rows_first..self.rows_first + (self.rows.len() / n) as u64;
+        // A sum that begins at frame f is centred on f + 1.5: the emission's core begins one later.
+        let lead = 4;
+        let from = track.first.saturating_sub(lead).max(held.start);
+        let to = (track.last + SUM_FRAMES as u64 + lead).min(held.end);
+        if track.last < track.first || from >= to {
+            return None;
+        }
+        let core_from = (track.first + 2).min(track.last + 1).max(from);
+        let core_to = (track.last + 2).max(core_from + 1).min(to);
+        let row = |frame: u64| {
+            let at = (frame - held.start) as usize * n;
+            &self.rows[at..at + n]
+        };
+        // Frequency: mean excess over the core, edges where it falls to 30 % of its plateau.
+        let margin = 4;
+        let low = track.outer_low.saturating_sub(margin);
+        let high = (track.outer_high + margin + 1).min(n);
+        self.profile.clear();
+        self.profile.resize(high - low, 0.0);
+        for frame in core_from..core_to {
+            for (p, &x) in self.profile.iter_mut().zip(&row(frame)[low..high]) {
+                *p += x;
+            }
+        }
+        let frames = (core_to - core_from) as f32;
+        for (p, &f) in self.profile.iter_mut().zip(&floor[low..high]) {
+            *p = *p / frames - f;
+        }
+        self.order.clear();
+        self.order.extend_from_slice(&self.profile[track.outer_low - low..=track.outer_high - low]);
+        let rank = self.order.len() * 7 / 10;
+        let (_, plateau, _) = self.order.select_nth_unstable_by(rank, f32::total_cmp);
+        let level = *plateau * 0.3;
+        if level <= 0.0 {
+            return None;
+        }
+        let first = self.profile.iter().position(|&p| p >= level)?;
+        let last = self.profile.iter().rposition(|&p| p >= level)?;
+        // Time: power in that band, edges where it crosses half of its median.
+        let band = low + first..low + last + 1;
+        let noise: f32 = floor[band.clone()].iter().sum();
+        self.series.clear();
+        for frame in from..to {
+            self.series.push(row(frame)[band.clone()].iter().sum::<f32>() - noise);
+        }
+        self.order.clear();
+        self.order.extend_from_slice(&self.series[(core_from - from) as usize..(core_to - from) as usize]);
+        let middle = self.order.len() / 2;
+        let (_, plateau, _) = self.order.select_nth_unstable_by(middle, f32::total_cmp);
+        let half = *plateau * 0.5;
+        if half <= 0.0 {
+            return None;
+        }
+        let begin = self.series.iter().position(|&p| p >= half)?;
+        let end = self.series.iter().rposition(|&p| p >= half)?;
+        let crossing = |inside: usize, outside: Option<f32>| {
+            // Share of a hop that the edge lies outside of frame `inside`.
+            let p = self.series[inside];
+            outside.map_or(0.5, |q| ((p - half) / (p - q).max(f32::MIN_POSITIVE)).clamp(0.0, 1.0))
+        };
+        let before = crossing(begin, begin.checked_sub(1).map(|i| self.series[i]));
+        let after = crossing(end, self.series.get(end + 1).copied());
+        let hop = self.geometry.hop as f64;
+        let middle_of = |index: usize| (from + index as u64) as f64 * hop + n as f64 / 2.0;
+        // A piece cut from a longer emission ends at its cut.
+        let cut_from = if track.born < track.first { track.first as f64 * hop + n as f64 / 2.0 } else { f64::MIN };
+        let start = (middle_of(begin) - f64::from(before) * hop).max(cut_from).max(0.0);
+        let stop = (middle_of(end) + f64::from(after) * hop).max(start + 1.0);
+        let bin_hz = self.rate_hz / n as f64;
+        let hz = |bin: usize| self.center_hz + (bin as f64 - n as f64 / 2.0 - 0.5) * bin_hz;
+        let excess = self.series[begin..=end].iter().sum::<f32>() / (end - begin + 1) as f32;
+        let power = f64::from(excess) * bin_hz;
+        Some(Region {
+            start: start.round() as u64,
+            count: (stop - start).round().max(1.0) as u64,
+            low_hz: hz(band.start),
+            high_hz: hz(band.end),
+            power,
+            snr_db: cellwarden_types::db(power / (f64::from(noise) * bin_hz)),
+        })
+    }
+}
