@@ -342,7 +342,7 @@ impl Stream {
                 break;
             }
             let cluster: Vec<Segment> = self.pending[from..to].to_vec();
-            self.classify_cluster(&cluster, sensor, config, swapped, out);
+            self.classify_cluster(&cluster, sensor, config, swapped, all, out);
             from = to;
         }
         self.pending.drain(..from);
@@ -355,16 +355,18 @@ impl Stream {
         sensor: &Arc<str>,
         config: &DetectConfig,
         swapped: &mut SwapCounts,
+        all: bool,
         out: &mut Vec<Burst>,
     ) {
         let margin = (MARGIN_S * self.rate.0) as u64;
         // Regions count from the stream's origin; samples and proposals from the recording's start.
         let moved = |s: &Segment| Segment { region: Region { start: s.region.start + self.origin, ..s.region }, ..*s };
-        let cluster: Vec<Segment> = cluster.iter().map(moved).collect();
+        let cluster: Vec<Segment> = whole_ones(cluster, self.rate.0).iter().map(moved).collect();
         let first = cluster.iter().map(|s| s.region.start).min().unwrap_or(self.origin);
         let last = cluster.iter().map(|s| s.region.start + s.region.count).max().unwrap_or(first);
         let from = first.saturating_sub(margin).max(self.ring.first());
-        let to = (last + margin).min(self.ring.end());
+        let known = if all { self.ring.end() } else { self.frame_start(self.frames_done) };
+        let to = (last + margin).min(known);
         let mut proposals: Vec<Proposal> = Vec::new();
         let mut claimed = vec![config.depth == Depth::Energy || from >= to; cluster.len()];
         let energy_only = claimed.first().copied().unwrap_or(true);
@@ -408,8 +410,9 @@ impl Stream {
             }
         }
         drop_doubles(&mut proposals);
+        drop_skirts(&mut proposals);
         for (segment, &claimed) in cluster.iter().zip(&claimed) {
-            if energy_only || !claimed {
+            if (energy_only || !claimed) && !in_a_skirt(&segment.region, &cluster) {
                 proposals.extend(leftover::judge(segment, self.rate.0));
             }
         }
@@ -478,6 +481,27 @@ impl Stream {
         let level = self.tiles.level(at(since), at(since + request.duration_s), low, high, bin_hz)?;
         Some((level.power, self.noise.power(request.freq_lower_hz, request.freq_upper_hz)))
     }
+}
+
+/// The segments without the splinters of larger ones.
+///
+/// While an emission fills or leaves the smoothing window, runs split off at its edges. They lie in its
+/// band and within 0.35 ms of it, are no stronger, and less than half of it.
+fn whole_ones(cluster: &[Segment], rate_hz: f64) -> Vec<Segment> {
+    let area = |r: &Region| r.count as f64 * (r.high_hz - r.low_hz);
+    let before = 0.2e-3 * rate_hz;
+    let after = 0.35e-3 * rate_hz;
+    let is_splinter = |s: &Region, of: &Region| {
+        let (start, end) = (s.start as f64, (s.start + s.count) as f64);
+        let (from, to) = (of.start as f64 - before, (of.start + of.count) as f64 + after);
+        let band = s.high_hz.min(of.high_hz + 40e3) - s.low_hz.max(of.low_hz - 40e3);
+        area(of) > 2.0 * area(s)
+            && end.min(to) - start.max(from) > 0.9 * (end - start)
+            && band > 0.7 * (s.high_hz - s.low_hz)
+            && s.snr_db < of.snr_db + 3.0
+    };
+    let kept = |s: &&Segment| !cluster.iter().any(|of| is_splinter(&s.region, &of.region));
+    cluster.iter().filter(kept).copied().collect()
 }
 
 /// The part of a snippet that lies around a region.
@@ -568,6 +592,31 @@ fn same_emission(a: &Proposal, b: &Proposal) -> bool {
     let time = (a.start + a.count).min(b.start + b.count) - a.start.max(b.start);
     let band = a.high_hz.min(b.high_hz) - a.low_hz.max(b.low_hz);
     time > 0.5 * a.count.min(b.count) && band > 0.5 * (a.high_hz - a.low_hz).min(b.high_hz - b.low_hz)
+}
+
+/// Whether a region is likely the skirt of an emission at least 20 dB denser beside it: all of it lies
+/// within that one's time. Only asked of what no classifier proved.
+fn in_a_skirt(region: &Region, cluster: &[Segment]) -> bool {
+    let density = |r: &Region| r.power / (r.high_hz - r.low_hz).max(1.0);
+    let (start, end) = (region.start as f64, (region.start + region.count) as f64);
+    cluster.iter().map(|s| &s.region).any(|of| {
+        let slack = 0.25 * (end - start) + 0.1 * of.count as f64;
+        density(of) > 100.0 * density(region)
+            && start > of.start as f64 - slack
+            && end < (of.start + of.count) as f64 + slack
+    })
+}
+
+/// Drops proposals that are a stronger one's skirt on a neighbouring channel: the same burst at the
+/// same time (5 % of its length), at least 20 dB weaker, within 600 kHz.
+fn drop_skirts(proposals: &mut Vec<Proposal>) {
+    let all = proposals.clone();
+    proposals.retain(|p| {
+        !all.iter().any(|q| {
+            let apart = ((p.low_hz + p.high_hz) - (q.low_hz + q.high_hz)).abs() / 2.0;
+            q.power > 100.0 * p.power && apart < 600e3 && (p.start - q.start).abs() < 0.05 * q.count
+        })
+    });
 }
 
 /// Keeps the better-proven one of proposals that describe the same emission.
