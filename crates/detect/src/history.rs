@@ -70,6 +70,7 @@ pub struct TileRing {
     /// Sample index of the middle of each row.
     at: VecDeque<u64>,
     capacity: usize,
+    mean: Vec<f32>,
 }
 
 /// What a [`TileRing`] knows about a band over a time.
@@ -92,6 +93,7 @@ impl TileRing {
             rows: VecDeque::with_capacity(bins * capacity),
             at: VecDeque::with_capacity(capacity),
             capacity: capacity.max(1),
+            mean: vec![0.0; bins],
         }
     }
 
@@ -102,10 +104,13 @@ impl TileRing {
                 self.at.pop_front();
                 self.rows.drain(..self.bins);
             }
-            for bin in 0..self.bins {
-                let sum: f32 = tile[bin..].iter().step_by(self.bins).sum();
-                self.rows.push_back(sum / Self::FRAMES as f32);
+            self.mean.fill(0.0);
+            for row in tile.chunks_exact(self.bins) {
+                for (m, &p) in self.mean.iter_mut().zip(row) {
+                    *m += p / Self::FRAMES as f32;
+                }
             }
+            self.rows.extend(&self.mean);
             self.at.push_back(first_middle + (i * Self::FRAMES * hop + (Self::FRAMES - 1) * hop / 2) as u64);
         }
     }
