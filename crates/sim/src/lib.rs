@@ -27,7 +27,6 @@ pub mod channel;
 pub mod frontend;
 pub mod render;
 pub mod scene;
-mod sink;
 pub mod wave;
 
 pub use render::simulate;
@@ -77,11 +76,6 @@ pub enum SimError {
         source: io::Error,
     },
     /// A recording cannot be written.
-    #[error("writing {}", path.display())]
-    Write {
-        /// The recording's stem.
-        path: PathBuf,
-        /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    #[error(transparent)]
+    Recording(#[from] cellwarden_iq::IqError),
 }

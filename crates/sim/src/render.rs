@@ -5,8 +5,8 @@ use crate::activity::{Emission, Sender, activity_of, emissions, streams};
 use crate::channel::{Fading, normal, path_loss_db};
 use crate::frontend::{Frontend, full_scale_dbm, stream};
 use crate::scene::{FadingKind, Scene};
-use crate::sink::{Annotation, Recording};
 use crate::wave::mix;
+use cellwarden_iq::{Annotation, SigmfHeader, SigmfWriter};
 use cellwarden_types::{db, undb};
 use num_complex::Complex32;
 use rayon::prelude::*;
@@ -28,7 +28,7 @@ struct Link {
 /// What a sensor receives, and what became of it.
 struct Receiver {
     frontend: Frontend,
-    recording: Recording,
+    recording: SigmfWriter,
     /// By phone, then by interferer.
     links: Vec<Link>,
     samples: Vec<Complex32>,
@@ -152,7 +152,7 @@ impl Receiver {
             self.energy[piece.emission] += energy;
         }
         self.frontend.convert(&mut self.samples, &mut self.bytes);
-        self.recording.write(&self.bytes)
+        Ok(self.recording.write(&self.bytes)?)
     }
 
     /// Writes the truth and closes the recording.
@@ -200,9 +200,9 @@ impl Receiver {
                 label: Some(emission.label.to_owned()),
                 comment: None,
                 extra,
-            })?;
+            });
         }
-        self.recording.finish()
+        Ok(self.recording.finish()?)
     }
 }
 
@@ -223,7 +223,12 @@ pub fn simulate(scene_path: &Path, out: &Path, progress: &mut dyn FnMut(f64)) ->
         path: out.to_owned(),
         source,
     })?;
-    let description = scene_path.display().to_string();
+    // The name alone: the same scene gives the same bytes wherever it lies.
+    let description = scene_path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     render(&scene, &description, out, progress)
 }
 
@@ -241,10 +246,19 @@ fn render(
         .iter()
         .enumerate()
         .map(|(i, sensor)| {
+            let header = SigmfHeader {
+                format: file.format,
+                rate: file.rate,
+                center: file.center,
+                time: scene.time,
+                sensor: Some(sensor.name.clone()),
+                description: format!("Simulated from {description}; its annotations are the truth."),
+                recorder: concat!("cellwarden-sim ", env!("CARGO_PKG_VERSION")).to_owned(),
+            };
             let noise = (file.seed, streams::NOISE + i as u64);
             Ok(Receiver {
                 frontend: Frontend::new(sensor, file.noise_figure_db, file.rate.0, file.format, noise),
-                recording: Recording::create(&out.join(&sensor.name), scene, &sensor.name, description)?,
+                recording: SigmfWriter::create(&out.join(&sensor.name), header)?,
                 links: links(scene, i),
                 samples: Vec::with_capacity(BLOCK),
                 bytes: Vec::new(),
