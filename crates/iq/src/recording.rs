@@ -270,10 +270,11 @@ fn gaps(captures: &[Capture], rate: Hertz, warnings: &mut Vec<String>) -> Vec<u6
         };
         let clocked = || {
             let (a, b) = (before.time?, after.time?);
-            let missing_s = (i128::from(b.0) - i128::from(a.0)) as f64 * 1e-9 - held as f64 / rate.0;
+            // In whole nanoseconds, so that what is exact stays exact.
+            let missing_ns = (i128::from(b.0) - i128::from(a.0)) as f64 - (held as f64 / rate.0 * 1e9).round();
             // One sample and a microsecond is what rounding explains.
-            let slack = 1.0 / rate.0 + 1e-6;
-            Some(if missing_s.abs() > slack { (missing_s * rate.0).round() as i128 } else { 0 })
+            let slack_ns = 1e9 / rate.0 + 1e3;
+            Some(if missing_ns.abs() > slack_ns { (missing_ns * 1e-9 * rate.0).round() as i128 } else { 0 })
         };
         let missing = counted.filter(|&n| n >= 0).or_else(clocked).or(counted).unwrap_or(0);
         if missing < 0 {
