@@ -1,5 +1,7 @@
 //! Every container, from outside: what goes in comes out, and what is wrong is said.
 
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, but not in their helpers
+
 use cellwarden_iq::{Annotation, Capture, Hdf5Writer, OpenOptions, Recording, SigmfHeader, SigmfWriter, open};
 use cellwarden_types::{Hertz, SampleFormat, UtcNanos};
 use proptest::prelude::*;

@@ -7,6 +7,8 @@
 //! ```
 //! Without the variable the test does nothing.
 
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, but not in their helpers
+
 use cellwarden_iq::{Annotation, Capture, SigmfHeader, SigmfWriter, write_annotations_only};
 use cellwarden_types::{Hertz, SampleFormat};
 use std::path::{Path, PathBuf};
