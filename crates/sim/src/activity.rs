@@ -3,11 +3,12 @@
 use crate::channel::normal;
 use crate::frontend::stream;
 use crate::scene::{Interferer, InterfererKind, Phone, PhoneActivity, RadioMode, Scene};
-use crate::wave::other::{DqpskBurst, FmVoice, TETRA_SLOT_S};
+use crate::wave::other::{DqpskBurst, FmVoice, TETRA_SLOT_S, TETRA_SYMBOL_RATE};
 use crate::wave::{Wave, gsm as gsm_wave, lte as lte_wave};
 use cellwarden_standards::{gsm, lte};
 use cellwarden_types::{Activity, db};
-use rand::Rng;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 /// Who sends an emission: an index into the scene's phones or interferers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +19,10 @@ pub enum Sender {
     Interferer(usize),
 }
 
+/// Makes a wave when its time comes: minutes of them would not fit into memory.
+pub type MakeWave = Box<dyn Fn() -> Wave + Send + Sync>;
+
 /// One burst, or one continuous signal.
-#[derive(Clone, Debug)]
 pub struct Emission {
     /// Who sends it.
     pub sender: Sender,
@@ -41,8 +44,8 @@ pub struct Emission {
     pub turns: f64,
     /// ARFCN or EARFCN.
     pub channel: Option<u32>,
-    /// The wave itself.
-    pub wave: Wave,
+    /// The wave itself; the same at every call.
+    pub wave: MakeWave,
 }
 
 /// Streams of the scene's seed, apart for each purpose so that adding a phone changes no other.
@@ -99,6 +102,8 @@ struct GsmPhone<'a, R> {
     sender: Sender,
     carrier_hz: f64,
     rng: R,
+    /// Nothing after it is made.
+    scene_end_s: f64,
     /// When frame 0 of the cell starts: the same for all phones on a carrier.
     frame_zero_s: f64,
     /// Where this phone's bursts lie about the cell's grid: quantised timing advance.
@@ -118,6 +123,7 @@ impl<'a> GsmPhone<'a, ()> {
             sender: Sender::Phone(index),
             carrier_hz,
             rng,
+            scene_end_s: scene.file.duration_s,
             frame_zero_s,
             timing_s,
         }
@@ -133,7 +139,7 @@ impl<R: Rng> GsmPhone<'_, R> {
             PhoneActivity::GsmCall => 30.0,
             _ => 1.0,
         };
-        let end_s = self.phone.start_s + self.phone.length_s.unwrap_or(usual_s);
+        let end_s = (self.phone.start_s + self.phone.length_s.unwrap_or(usual_s)).min(self.scene_end_s);
         let attempts = self
             .phone
             .attempts
@@ -183,13 +189,13 @@ impl<R: Rng> GsmPhone<'_, R> {
         let bits = gsm_wave::access_burst(0, &mut self.rng);
         // Sent without timing advance: late by the round trip to a cell up to 1 km off (TS 45.010 clause 5).
         let late_s = self.rng.random_range(0.0..2.0) / gsm::SYMBOL_RATE;
-        self.burst("gsm/access", frame, 0, late_s, &bits, out);
+        self.burst("gsm/access", frame, 0, late_s, bits, out);
     }
 
     fn normal(&mut self, frame: u32, timeslot: u8, out: &mut Vec<Emission>) {
         let bits = gsm_wave::normal_burst(usize::from(self.phone.tsc), &mut self.rng);
         let timing_s = self.timing_s;
-        self.burst("gsm/normal", frame, timeslot, timing_s, &bits, out);
+        self.burst("gsm/normal", frame, timeslot, timing_s, bits, out);
     }
 
     fn burst(
@@ -198,23 +204,22 @@ impl<R: Rng> GsmPhone<'_, R> {
         frame: u32,
         timeslot: u8,
         late_s: f64,
-        bits: &[u8],
+        bits: Vec<u8>,
         out: &mut Vec<Emission>,
     ) {
-        let wave = gsm_wave::GmskBurst::new(bits);
         let carrier_hz = self.carrier_hz + self.phone.cfo_hz;
         out.push(Emission {
             sender: self.sender,
             label,
             start_s: self.frame_start_s(frame) + f64::from(timeslot) * gsm::SLOT_SYMBOLS / gsm::SYMBOL_RATE + late_s,
-            duration_s: wave.seconds(),
+            duration_s: bits.len() as f64 / gsm::SYMBOL_RATE,
             carrier_hz,
             lower_hz: carrier_hz - gsm::CHANNEL_HZ / 2.0,
             upper_hz: carrier_hz + gsm::CHANNEL_HZ / 2.0,
             eirp_dbm: self.phone.eirp_dbm.unwrap_or(GSM_EIRP_DBM),
             turns: self.rng.random(),
             channel: self.phone.arfcn.as_ref().map(|n| u32::from(*n.get_ref())),
-            wave: Wave::Gmsk(wave),
+            wave: Box::new(move || Wave::Gmsk(gsm_wave::GmskBurst::new(&bits))),
         });
     }
 }
@@ -226,6 +231,8 @@ struct LtePhone<'a, R> {
     carrier_hz: f64,
     carrier_blocks: u16,
     rng: R,
+    /// Nothing after it is made.
+    scene_end_s: f64,
     /// When subframe 0 of the cell starts: the same for all phones on a carrier.
     subframe_zero_s: f64,
     timing_s: f64,
@@ -251,6 +258,7 @@ impl<'a> LtePhone<'a, ()> {
             timing_s: rng.random_range(-8.0..8.0) / lte::TS_PER_SECOND,
             shift: rng.random_range(0..12),
             cover: rng.random_range(0..3),
+            scene_end_s: scene.file.duration_s,
             subframe_zero_s,
             rng,
         }
@@ -265,7 +273,7 @@ impl<R: Rng> LtePhone<'_, R> {
             PhoneActivity::LteTau => 0.4,
             _ => 5.0,
         };
-        let end_s = self.phone.start_s + self.phone.length_s.unwrap_or(usual_s);
+        let end_s = (self.phone.start_s + self.phone.length_s.unwrap_or(usual_s)).min(self.scene_end_s);
         let format = &lte::PRACH_FORMATS[usize::from(self.phone.prach_format.min(3))];
         let mut subframe = ((self.phone.start_s - self.subframe_zero_s) / SUBFRAME_S).ceil() as u32;
         for _ in 0..self.phone.attempts.unwrap_or(1) {
@@ -310,7 +318,7 @@ impl<R: Rng> LtePhone<'_, R> {
         label: &'static str,
         start_s: f64,
         (first, count): (u16, u16),
-        burst: lte_wave::OfdmBurst,
+        make: impl Fn() -> lte_wave::OfdmBurst + Send + Sync + 'static,
         out: &mut Vec<Emission>,
     ) {
         let carrier_hz = self.carrier_hz + self.phone.cfo_hz;
@@ -321,14 +329,14 @@ impl<R: Rng> LtePhone<'_, R> {
             sender: self.sender,
             label,
             start_s,
-            duration_s: burst.seconds(),
+            duration_s: make().seconds(),
             carrier_hz,
             lower_hz: carrier_hz + lte_wave::block_edge_hz(first, self.carrier_blocks),
             upper_hz: carrier_hz + lte_wave::block_edge_hz(first + count, self.carrier_blocks),
             eirp_dbm: scaled_dbm.min(eirp_dbm.max(LTE_MAX_DBM)),
             turns: self.rng.random(),
             channel: self.phone.earfcn.as_ref().map(|n| *n.get_ref()),
-            wave: Wave::Ofdm(burst),
+            wave: Box::new(move || Wave::Ofdm(make())),
         });
     }
 
@@ -340,11 +348,12 @@ impl<R: Rng> LtePhone<'_, R> {
         let preamble = self.rng.random_range(0..64);
         let logical = (usize::from(self.phone.prach_root) + preamble / per_root) % lte::PRACH_ROOTS_839.len();
         let root = usize::from(lte::PRACH_ROOTS_839[logical]);
-        let burst = lte_wave::prach(format, (root, preamble % per_root * n_cs), (first, self.carrier_blocks));
+        let (format, carrier) = (*format, self.carrier_blocks);
+        let make = move || lte_wave::prach(&format, (root, preamble % per_root * n_cs), (first, carrier));
         // Sent without timing advance: late by the round trip to a cell up to 1 km off.
         let late_s = self.rng.random_range(0.0..6.7e-6);
         let start_s = self.subframe_start_s(subframe) + late_s;
-        self.push("lte/prach", start_s, (first, lte::PRACH_BLOCKS), burst, out);
+        self.push("lte/prach", start_s, (first, lte::PRACH_BLOCKS), make, out);
     }
 
     fn pusch(&mut self, subframe: u32, count: u16, out: &mut Vec<Emission>) {
@@ -357,9 +366,10 @@ impl<R: Rng> LtePhone<'_, R> {
             lte_wave::Modulation::Qam16
         };
         let signal = (usize::from(self.phone.group), self.shift);
-        let burst = lte_wave::pusch((first, count, self.carrier_blocks), modulation, signal, &mut self.rng);
+        let (blocks, seed) = ((first, count, self.carrier_blocks), self.rng.random());
+        let make = move || lte_wave::pusch(blocks, modulation, signal, &mut ChaCha8Rng::seed_from_u64(seed));
         let start_s = self.subframe_start_s(subframe) + self.timing_s;
-        self.push("lte/pusch", start_s, (first, count), burst, out);
+        self.push("lte/pusch", start_s, (first, count), make, out);
     }
 
     fn pucch(&mut self, subframe: u32, out: &mut Vec<Emission>) {
@@ -368,9 +378,10 @@ impl<R: Rng> LtePhone<'_, R> {
         for slot in 0..2 {
             // Mirrored between the slots. TS 36.211 clause 5.4.3.
             let block = if slot == 0 { 0 } else { self.carrier_blocks - 1 };
-            let burst = lte_wave::pucch1_slot((block, self.carrier_blocks), signal, ack);
+            let carrier = self.carrier_blocks;
+            let make = move || lte_wave::pucch1_slot((block, carrier), signal, ack);
             let start_s = self.subframe_start_s(subframe) + self.timing_s + f64::from(slot) * SUBFRAME_S / 2.0;
-            self.push("lte/pucch", start_s, (block, 1), burst, out);
+            self.push("lte/pucch", start_s, (block, 1), make, out);
         }
     }
 
@@ -379,12 +390,16 @@ impl<R: Rng> LtePhone<'_, R> {
         let count = (self.carrier_blocks - 1) / 4 * 4;
         let first = (self.carrier_blocks - count) / 2;
         let signal = (usize::from(self.phone.group), self.shift % 8);
-        let burst = lte_wave::srs((first, count, self.carrier_blocks), (self.shift % 2) as u8, signal);
+        let (blocks, comb) = ((first, count, self.carrier_blocks), (self.shift % 2) as u8);
+        let make = move || lte_wave::srs(blocks, comb, signal);
         let last_symbol_ts = lte::SLOT_TS + lte::symbol_start_ts(lte::SLOT_SYMBOLS - 1);
         let start_s = self.subframe_start_s(subframe) + self.timing_s + f64::from(last_symbol_ts) / lte::TS_PER_SECOND;
-        self.push("lte/srs", start_s, (first, count), burst, out);
+        self.push("lte/srs", start_s, (first, count), make, out);
     }
 }
+
+/// Symbols of a TETRA normal uplink burst. EN 300 392-2 clause 9.4.4.
+const TETRA_BURST: usize = 231;
 
 fn send_interferer(scene: &Scene, index: usize, interferer: &Interferer, out: &mut Vec<Emission>) {
     let mut rng = stream(scene.file.seed, streams::INTERFERER + index as u64);
@@ -393,7 +408,7 @@ fn send_interferer(scene: &Scene, index: usize, interferer: &Interferer, out: &m
         .length_s
         .unwrap_or(scene.file.duration_s - interferer.start_s)
         .max(0.0);
-    let emission = |label, start_s, duration_s, half_hz: f64, turns, wave| Emission {
+    let emission = |label, start_s, duration_s, half_hz: f64, turns, wave: MakeWave| Emission {
         sender: Sender::Interferer(index),
         label,
         start_s,
@@ -414,11 +429,12 @@ fn send_interferer(scene: &Scene, index: usize, interferer: &Interferer, out: &m
                 length_s,
                 500.0,
                 rng.random(),
-                Wave::Cw,
+                Box::new(|| Wave::Cw),
             ));
         }
         (InterfererKind::StaffRadio, RadioMode::Fm) => {
-            let wave = Wave::Fm(FmVoice::new(interferer.deviation_hz, &mut rng));
+            let voice = FmVoice::new(interferer.deviation_hz, &mut rng);
+            let wave: MakeWave = Box::new(move || Wave::Fm(voice.clone()));
             out.push(emission(
                 "other/fm_voice",
                 interferer.start_s,
@@ -429,19 +445,14 @@ fn send_interferer(scene: &Scene, index: usize, interferer: &Interferer, out: &m
             ));
         }
         (InterfererKind::StaffRadio, RadioMode::Tetra) => {
-            // 231 symbols of a normal uplink burst in one slot of four. EN 300 392-2 clause 9.4.4.
+            // One slot of four. EN 300 392-2 clause 4.5.1.
             let mut start_s = interferer.start_s + normal(&mut rng).abs() * 1e-3;
             while start_s + TETRA_SLOT_S < interferer.start_s + length_s {
-                let burst = DqpskBurst::new(231, &mut rng);
-                let duration_s = burst.seconds();
-                out.push(emission(
-                    "other/tetra",
-                    start_s,
-                    duration_s,
-                    12.5e3,
-                    rng.random(),
-                    Wave::Dqpsk(burst),
-                ));
+                let seed = rng.random();
+                let wave: MakeWave =
+                    Box::new(move || Wave::Dqpsk(DqpskBurst::new(TETRA_BURST, &mut ChaCha8Rng::seed_from_u64(seed))));
+                let duration_s = TETRA_BURST as f64 / TETRA_SYMBOL_RATE;
+                out.push(emission("other/tetra", start_s, duration_s, 12.5e3, rng.random(), wave));
                 start_s += 4.0 * TETRA_SLOT_S;
             }
         }

@@ -5,7 +5,7 @@ use crate::activity::{Emission, Sender, activity_of, emissions, streams};
 use crate::channel::{Fading, normal, path_loss_db};
 use crate::frontend::{Frontend, full_scale_dbm, stream};
 use crate::scene::{FadingKind, Scene};
-use crate::wave::mix;
+use crate::wave::{Wave, mix};
 use cellwarden_iq::{Annotation, SigmfHeader, SigmfWriter};
 use cellwarden_types::{db, undb};
 use num_complex::Complex32;
@@ -86,9 +86,9 @@ fn sample_range(start_s: f64, end_s: f64, rate: f64, limit: u64) -> Range<u64> {
 }
 
 impl Piece {
-    fn render(scene: &Scene, emission: &Emission, index: usize, block: &Range<u64>) -> Option<Self> {
+    fn render(scene: &Scene, emission: &Emission, (index, wave): (usize, &Wave), block: &Range<u64>) -> Option<Self> {
         let rate = scene.file.rate.0;
-        let margin = emission.wave.margin_s();
+        let margin = wave.margin_s();
         let end_s = emission.start_s + emission.duration_s;
         let span = sample_range(emission.start_s - margin, end_s + margin, rate, u64::MAX);
         let (from, to) = (span.start.max(block.start), span.end.min(block.end));
@@ -97,9 +97,7 @@ impl Piece {
         }
         let mut samples = vec![Complex32::default(); (to - from) as usize];
         let since_s = from as f64 / rate - emission.start_s;
-        emission
-            .wave
-            .render(since_s, 1.0 / rate, emission.duration_s, &mut samples);
+        wave.render(since_s, 1.0 / rate, emission.duration_s, &mut samples);
         let offset_hz = emission.carrier_hz - scene.file.center.0;
         mix(
             &mut samples,
@@ -275,13 +273,13 @@ fn render(
         // By start without margin: no margin is longer than this.
         const MARGIN_S: f64 = 1e-3;
         while next < all.len() && all[next].start_s - MARGIN_S < end_s {
-            on_air.push(next);
+            on_air.push((next, (all[next].wave)()));
             next += 1;
         }
-        on_air.retain(|&i| all[i].start_s + all[i].duration_s + MARGIN_S > start_s);
+        on_air.retain(|&(i, _): &(usize, Wave)| all[i].start_s + all[i].duration_s + MARGIN_S > start_s);
         let pieces: Vec<Piece> = on_air
             .par_iter()
-            .filter_map(|&i| Piece::render(scene, &all[i], i, &block))
+            .filter_map(|(i, wave)| Piece::render(scene, &all[*i], (*i, wave), &block))
             .collect();
         receivers
             .par_iter_mut()

@@ -378,6 +378,35 @@ mod tests {
     }
 
     #[test]
+    fn symbols_are_the_sums_of_their_subcarriers() {
+        let burst = pusch(
+            (0, 100, 100),
+            Modulation::Qam16,
+            (21, 1),
+            &mut ChaCha8Rng::seed_from_u64(4),
+        );
+        let (rate, symbol) = (20e6, &burst.symbols[3]);
+        let start_s = symbol.start_s + 3e-6;
+        let x = rendered(&burst, start_s, rate, 1200);
+        let (mut error, mut whole) = (0.0, 0.0);
+        for (n, x) in x.iter().enumerate() {
+            let since = start_s + n as f64 / rate - symbol.reference_s;
+            let oracle: Complex<f64> = symbol
+                .amplitudes
+                .iter()
+                .enumerate()
+                .map(|(k, a)| {
+                    let turns = (symbol.first_hz + symbol.spacing_hz * k as f64) * since;
+                    Complex::new(f64::from(a.re), f64::from(a.im)) * Complex::cis(TAU * turns)
+                })
+                .sum();
+            error += (oracle - Complex::new(f64::from(x.re), f64::from(x.im))).norm_sqr();
+            whole += oracle.norm_sqr();
+        }
+        assert!(error / whole < 1e-7, "{}", error / whole);
+    }
+
+    #[test]
     fn pieces_join_without_a_seam() {
         let burst = pusch((2, 3, 6), Modulation::Qpsk, (1, 0), &mut ChaCha8Rng::seed_from_u64(3));
         let whole = rendered(&burst, -1e-5, 2e6, 2040);
