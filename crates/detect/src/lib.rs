@@ -4,16 +4,34 @@
 //! Out: [`Burst`](cellwarden_types::Burst)s. The way: [`spectrum`] → [`floor`] → [`segment`] →
 //! [`classify`] → [`pipeline`]. It measures energy, timing, modulation and broadcast
 //! structure; nothing is demodulated to content, and nothing identifies a phone's owner.
+//!
+//! ```
+//! use cellwarden_detect::{DetectConfig, Detector};
+//! use cellwarden_types::{Hertz, IqBlock, SampleFormat, SampleIndex};
+//! let mut detector = Detector::new("east".into(), DetectConfig::default());
+//! let block = IqBlock {
+//!     sensor: "east".into(), start: SampleIndex(0), lost_before: 0, time: None,
+//!     center: Hertz(902.4e6), rate: Hertz(2.4e6), format: SampleFormat::Cs16,
+//!     gap_before: None, bytes: vec![0; 4 * 24_000],
+//! };
+//! let mut bursts = Vec::new();
+//! detector.process(&block, &mut bursts);
+//! detector.finish(&mut bursts);
+//! assert!(bursts.is_empty(), "silence holds no phone");
+//! ```
 
 pub mod candidate;
+pub mod channelize;
 pub mod classify;
 pub mod confidence;
 pub mod config;
 pub mod convert;
 pub mod floor;
 pub mod history;
+pub mod pipeline;
 pub mod segment;
 pub mod spectrum;
 pub mod state;
 
 pub use config::{Depth, DetectConfig};
+pub use pipeline::Detector;

@@ -1,1 +1,288 @@
-//! PUSCH, PUCCH and SRS.
+//! PUSCH, PUCCH and SRS: boxes of resource blocks and slots, proven by the cyclic prefix.
+//!
+//! Each SC-FDMA symbol begins with a copy of its end (TS 36.211 5.6): samples 66.67 µs apart agree during the
+//! prefix, seven times a slot at places that the standard fixes. The SRS fills every second subcarrier,
+//! so its two halves agree up to a phase (5.5.3).
+
+use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
+use crate::channelize::Channelizer;
+use cellwarden_standards::band;
+use cellwarden_types::{Detail, Evidence, Kind, Standard};
+use num_complex::Complex32;
+
+/// A resource block, a slot, a symbol's useful part (TS 36.211 5.2.3, 5.6).
+const BLOCK_HZ: f64 = 180e3;
+const SLOT_S: f64 = 0.5e-3;
+const USEFUL_S: f64 = 1.0 / 15e3;
+/// Samples of 30.72 MHz: prefix of the first symbol of a slot, of the others, and the useful part.
+const FIRST_PREFIX: f64 = 160.0;
+const PREFIX: f64 = 144.0;
+const USEFUL: f64 = 2048.0;
+const UNIT_HZ: f64 = 30.72e6;
+/// Chance that noise, or anything without a prefix, passes as a burst.
+const PASS: f64 = 2e-3;
+/// The same for one or two blocks of exactly one subframe: twelve prefixes of 180 kHz say little, but
+/// nothing else in an uplink band is 1 ms long and 180 or 360 kHz wide to such exactness.
+const PASS_NARROW: f64 = 5e-2;
+const EXACT_S: f64 = 40e-6;
+/// A burst may begin so far from where the region's edge says.
+const SEARCH_S: f64 = 45e-6;
+/// How far a region's length may be from whole slots.
+const LENGTH_SLACK_S: f64 = 75e-6;
+/// Longest region: a run of subframes with one allocation is cut into pieces of 10 ms.
+const LONGEST_S: f64 = 11e-3;
+const WINDOW_S: f64 = 12.8e-3;
+
+/// Judges regions of one stream.
+pub struct SharedChannelClassifier {
+    /// For short and long regions, narrow and wide: (greatest length, greatest width, channelizer).
+    channelizers: Vec<(f64, f64, Channelizer)>,
+}
+
+/// How well a grid of symbols fits.
+#[derive(Clone, Copy, Debug)]
+struct PrefixFit {
+    /// First symbol's prefix begins here, in channel samples.
+    start: f64,
+    /// |Σ y(n+L) y*(n)|² over the energies: 0 to 1.
+    coherence: f64,
+}
+
+impl SharedChannelClassifier {
+    /// For a stream at `rate_hz`.
+    pub fn new(rate_hz: f64, _center_hz: f64) -> Self {
+        let mut channelizers = Vec::new();
+        for (length_s, window_s) in [(1.3e-3, 2.4e-3), (LONGEST_S, WINDOW_S)] {
+            for (width_hz, out_rate_hz) in [(1.3e6, 1.92e6), (5.4e6, 7.68e6), (20e6, 30.72e6)] {
+                if width_hz < 2e6 || width_hz / 4.0 < rate_hz {
+                    let c = Channelizer::new(rate_hz, window_s, out_rate_hz, 100e3, 200e3);
+                    channelizers.push((length_s, width_hz, c));
+                }
+            }
+        }
+        Self { channelizers }
+    }
+
+    fn load(&mut self, region: &Region, snippet: &Snippet<'_>) -> Option<(Vec<Complex32>, f64, f64)> {
+        let seconds = region.count as f64 / snippet.rate_hz;
+        let width = region.high_hz - region.low_hz;
+        let (_, _, channelizer) = self
+            .channelizers
+            .iter_mut()
+            .find(|(longest, widest, _)| seconds <= *longest && width <= *widest)?;
+        let lead = 0.3e-3_f64.min(0.2 * WINDOW_S);
+        let start = region.start as i64 - (lead * snippet.rate_hz) as i64;
+        channelizer.load(snippet, start);
+        let middle = (region.low_hz + region.high_hz) / 2.0 - snippet.center_hz;
+        // Room beside the blocks, so that the filter does not smear the prefix.
+        let y = channelizer
+            .band(middle, width / 2.0 + 60e3, width / 2.0 + 140e3)
+            .to_vec();
+        Some((y, channelizer.out_rate_hz(), start as f64))
+    }
+}
+
+impl Classifier for SharedChannelClassifier {
+    fn name(&self) -> &'static str {
+        "lte"
+    }
+
+    fn classify(&mut self, region: &Region, snippet: &Snippet<'_>, floor: &NoiseFloor, out: &mut Vec<Proposal>) {
+        let seconds = region.count as f64 / snippet.rate_hz;
+        let width = region.high_hz - region.low_hz;
+        let middle = (region.low_hz + region.high_hz) / 2.0;
+        if band::lte_band(middle).is_none() || !(130e3..20.5e6).contains(&width) || seconds > LONGEST_S {
+            return;
+        }
+        if (45e-6..125e-6).contains(&seconds) && width > 600e3 {
+            out.extend(self.sounding(region, snippet, floor));
+            return;
+        }
+        let slots = (seconds / SLOT_S).round();
+        // Where the cell sounds, a subframe's last symbol is left out (TS 36.211 5.3.4).
+        let shortened = (seconds + USEFUL_S + PREFIX / UNIT_HZ - slots.max(2.0) * SLOT_S).abs() < LENGTH_SLACK_S;
+        let whole = (seconds - slots * SLOT_S).abs() < LENGTH_SLACK_S;
+        if slots < 1.0 || !(whole || shortened) {
+            return;
+        }
+        out.extend(self.blocks(
+            region,
+            snippet,
+            floor,
+            slots.max(if whole { 1.0 } else { 2.0 }) as usize,
+            !whole,
+        ));
+    }
+}
+
+impl SharedChannelClassifier {
+    fn blocks(
+        &mut self,
+        region: &Region,
+        snippet: &Snippet<'_>,
+        floor: &NoiseFloor,
+        slots: usize,
+        shortened: bool,
+    ) -> Option<Proposal> {
+        let seconds = region.count as f64 / snippet.rate_hz;
+        let width = region.high_hz - region.low_hz;
+        let middle = (region.low_hz + region.high_hz) / 2.0;
+        let (y, rate, window_start) = self.load(region, snippet)?;
+        let expected = (region.start as f64 - window_start) / snippet.rate_hz * rate;
+        let fit = best_fit(&y, rate, expected, slots)?;
+        let blocks = ((width / BLOCK_HZ).round() as u32).max(1);
+        let snapped = f64::from(blocks) * BLOCK_HZ;
+        // Independent values in the prefixes: their time times the blocks' width.
+        let symbols = (slots * 7) as f64 - if shortened { 1.0 } else { 0.0 };
+        let values = (symbols * (PREFIX / UNIT_HZ) * snapped).max(3.0);
+        let tried = 1.0 + 2.0 * SEARCH_S * snapped;
+        let chance = (tried * (1.0 - fit.coherence).powf(values - 1.0)).min(1.0);
+        let misfit = (width - snapped).abs();
+        let box_fits = misfit < 60e3 && (0.45e-3..11e-3).contains(&seconds);
+        let exact = slots == 2 && blocks <= 2 && (seconds - 2.0 * SLOT_S).abs() < EXACT_S && misfit < 30e3;
+        if chance > if exact { PASS_NARROW } else { PASS } || !box_fits {
+            return None;
+        }
+        let kind = if slots == 1 && blocks == 1 {
+            Kind::Pucch
+        } else {
+            Kind::Pusch
+        };
+        if slots == 1 && blocks > 1 && chance > PASS * 1e-2 {
+            return None;
+        }
+        let prefix_llr = (-chance.max(1e-12).ln() * 0.4).min(5.0);
+        let length = if shortened { seconds } else { slots as f64 * SLOT_S };
+        let center = middle;
+        let (low_hz, high_hz) = (center - snapped / 2.0, center + snapped / 2.0);
+        let noise_in_box = floor.power(low_hz, high_hz);
+        Some(Proposal {
+            standard: Standard::Lte,
+            kind,
+            start: window_start + fit.start / rate * snippet.rate_hz,
+            count: length * snippet.rate_hz,
+            low_hz,
+            high_hz,
+            power: region.power.max(noise_in_box * 1e-3),
+            channel: None,
+            carrier_offset_hz: None,
+            standard_confidence: (1.0 - 20.0 * chance).clamp(0.6, 0.97),
+            detail: Detail {
+                resource_blocks: Some(blocks as u16),
+                evidence: vec![
+                    Evidence::new("prefix_coherence", fit.coherence, prefix_llr),
+                    Evidence::new("width_misfit_khz", misfit / 1e3, if misfit < 30e3 { 0.5 } else { -0.5 }),
+                    Evidence::new("slots", slots as f64, 0.5),
+                ],
+                ..Detail::default()
+            },
+        })
+    }
+
+    /// A sounding symbol: its useful part is a half and, up to a phase, the same half again.
+    fn sounding(&mut self, region: &Region, snippet: &Snippet<'_>, floor: &NoiseFloor) -> Option<Proposal> {
+        let width = region.high_hz - region.low_hz;
+        let (y, rate, window_start) = self.load(region, snippet)?;
+        let half = (USEFUL_S / 2.0 * rate).round() as usize;
+        let expected = (region.start as f64 - window_start) / snippet.rate_hz * rate;
+        let reach = 40e-6 * rate;
+        let length = ((USEFUL_S + PREFIX / UNIT_HZ) * rate) as usize - half;
+        let mut best = PrefixFit {
+            start: expected,
+            coherence: 0.0,
+        };
+        let mut at = (expected - reach).max(0.0) as usize;
+        while (at as f64) < expected + reach && at + length + half <= y.len() {
+            let coherence = coherence_of(std::iter::once((
+                &y[at..at + length],
+                &y[at + half..at + half + length],
+            )));
+            if coherence > best.coherence {
+                best = PrefixFit {
+                    start: at as f64,
+                    coherence,
+                };
+            }
+            at += 1;
+        }
+        let values = length as f64 / rate * width;
+        let chance = ((1.0 + 2.0 * 40e-6 * width) * (1.0 - best.coherence).powf(values - 1.0)).min(1.0);
+        if chance > PASS * 1e-2 || best.coherence < 0.5 {
+            return None;
+        }
+        // The comb has even multiples of 4 blocks; edges are blurred by the short time.
+        let blocks = ((width / BLOCK_HZ / 4.0).round().max(1.0) * 4.0).min(96.0);
+        let middle = (region.low_hz + region.high_hz) / 2.0;
+        let (low_hz, high_hz) = (middle - blocks * BLOCK_HZ / 2.0, middle + blocks * BLOCK_HZ / 2.0);
+        Some(Proposal {
+            standard: Standard::Lte,
+            kind: Kind::Srs,
+            start: window_start + best.start / rate * snippet.rate_hz,
+            count: (USEFUL_S + PREFIX / UNIT_HZ) * snippet.rate_hz,
+            low_hz,
+            high_hz,
+            power: region.power.max(floor.power(low_hz, high_hz) * 1e-3),
+            channel: None,
+            carrier_offset_hz: None,
+            standard_confidence: 0.8,
+            detail: Detail {
+                resource_blocks: Some(blocks as u16),
+                evidence: vec![Evidence::new("half_symbol_coherence", best.coherence, 2.0)],
+                ..Detail::default()
+            },
+        })
+    }
+}
+
+/// The grid of `slots` slots that fits best, its first prefix near `expected`.
+fn best_fit(y: &[Complex32], rate: f64, expected: f64, slots: usize) -> Option<PrefixFit> {
+    let unit = rate / UNIT_HZ;
+    let useful = (USEFUL_S * rate).round() as usize;
+    // Where each symbol's prefix begins and how long it is, relative to the first.
+    let mut prefixes = Vec::with_capacity(slots * 7);
+    let mut at = 0.0;
+    for symbol in 0..slots * 7 {
+        let prefix = if symbol % 7 == 0 { FIRST_PREFIX } else { PREFIX };
+        prefixes.push((at * unit, prefix * unit));
+        at += prefix + USEFUL;
+    }
+    let reach = SEARCH_S * rate;
+    let step = (rate / 1.92e6).round().max(1.0);
+    let mut best: Option<PrefixFit> = None;
+    let mut start = (expected - reach).max(0.0);
+    while start <= expected + reach {
+        let pairs = prefixes.iter().filter_map(|&(offset, length)| {
+            let from = (start + offset).round() as usize;
+            let length = (length.round() as usize).max(1);
+            let (a, b) = (
+                y.get(from..from + length)?,
+                y.get(from + useful..from + useful + length)?,
+            );
+            Some((a, b))
+        });
+        let coherence = coherence_of(pairs);
+        if best.is_none_or(|b| coherence > b.coherence) {
+            best = Some(PrefixFit { start, coherence });
+        }
+        start += step;
+    }
+    best
+}
+
+/// |Σ b a*|² / (Σ|a|² Σ|b|²) over all pairs.
+fn coherence_of<'a>(pairs: impl Iterator<Item = (&'a [Complex32], &'a [Complex32])>) -> f64 {
+    let (mut sum, mut first, mut second) = (Complex32::ZERO, 0.0f32, 0.0f32);
+    for (a, b) in pairs {
+        for (x, y) in a.iter().zip(b) {
+            sum += y * x.conj();
+            first += x.norm_sqr();
+            second += y.norm_sqr();
+        }
+    }
+    let energy = f64::from(first) * f64::from(second);
+    if energy > 0.0 {
+        (f64::from(sum.norm_sqr()) / energy).min(1.0)
+    } else {
+        0.0
+    }
+}

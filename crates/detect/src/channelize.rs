@@ -1,0 +1,145 @@
+//! One channel out of a stretch of samples: shift, low-pass and resample by a pair of FFTs.
+
+use crate::candidate::Snippet;
+use num_complex::Complex32;
+use rustfft::{Fft, FftPlanner};
+use std::sync::Arc;
+
+/// Takes windows of a fixed length out of a stream and gives one channel of them at a lower (or higher) rate.
+///
+/// The band is passed flat to `pass_hz` on each side of the channel's centre and falls as a raised cosine to
+/// nothing at `stop_hz`. Amplitudes are kept: a tone inside keeps its power.
+pub struct Channelizer {
+    rate_hz: f64,
+    window: usize,
+    out_len: usize,
+    forward: Arc<dyn Fft<f32>>,
+    inverse: Arc<dyn Fft<f32>>,
+    scratch: Vec<Complex32>,
+    spectrum: Vec<Complex32>,
+    out: Vec<Complex32>,
+    pass_hz: f64,
+    stop_hz: f64,
+}
+
+impl Channelizer {
+    /// For windows of `seconds` at `rate_hz`, brought to about `out_rate_hz` (see [`out_rate_hz`](Self::out_rate_hz)).
+    pub fn new(rate_hz: f64, seconds: f64, out_rate_hz: f64, pass_hz: f64, stop_hz: f64) -> Self {
+        let window = ((seconds * rate_hz / 64.0).ceil() as usize).max(1) * 64;
+        let out_len = ((window as f64 * out_rate_hz / rate_hz).round() as usize).max(8);
+        let mut planner = FftPlanner::new();
+        let (forward, inverse) = (planner.plan_fft_forward(window), planner.plan_fft_inverse(out_len));
+        let scratch = forward.get_inplace_scratch_len().max(inverse.get_inplace_scratch_len());
+        Self {
+            rate_hz,
+            window,
+            out_len,
+            forward,
+            inverse,
+            scratch: vec![Complex32::ZERO; scratch],
+            spectrum: vec![Complex32::ZERO; window],
+            out: vec![Complex32::ZERO; out_len],
+            pass_hz,
+            stop_hz,
+        }
+    }
+
+    /// Input samples in a window.
+    pub fn window(&self) -> usize {
+        self.window
+    }
+
+    /// The rate of what [`channel`](Self::channel) gives.
+    pub fn out_rate_hz(&self) -> f64 {
+        self.rate_hz * self.out_len as f64 / self.window as f64
+    }
+
+    /// The window that begins at sample `start` of the recording; beyond the snippet lies silence.
+    /// Channels are taken out of it with [`channel`](Self::channel).
+    pub fn load(&mut self, snippet: &Snippet<'_>, start: i64) {
+        self.spectrum.fill(Complex32::ZERO);
+        let offset = start - snippet.start as i64;
+        let from = offset.max(0);
+        let to = (offset + self.window as i64).min(snippet.iq.len() as i64);
+        if from < to {
+            let at = (from - offset) as usize;
+            let part = &snippet.iq[from as usize..to as usize];
+            self.spectrum[at..at + part.len()].copy_from_slice(part);
+        }
+        self.forward.process_with_scratch(&mut self.spectrum, &mut self.scratch);
+    }
+
+    /// The channel `offset_hz` from the stream's centre, in the loaded window.
+    ///
+    /// Its first value is the window's first sample.
+    pub fn channel(&mut self, offset_hz: f64) -> &mut [Complex32] {
+        self.band(offset_hz, self.pass_hz, self.stop_hz)
+    }
+
+    /// Like [`channel`](Self::channel), with another filter.
+    pub fn band(&mut self, offset_hz: f64, pass_hz: f64, stop_hz: f64) -> &mut [Complex32] {
+        let bin_hz = self.rate_hz / self.window as f64;
+        // Shifted by whole bins; what is left of the offset is turned back in time.
+        let middle = (offset_hz / bin_hz).round();
+        let rest_hz = offset_hz - middle * bin_hz;
+        let reach = ((stop_hz / bin_hz) as i64)
+            .min(self.out_len as i64 / 2 - 1)
+            .min(self.window as i64 / 2 - 1);
+        let scale = 1.0 / self.window as f32;
+        self.out.fill(Complex32::ZERO);
+        for k in -reach..=reach {
+            let hz = (k as f64 * bin_hz).abs();
+            let gain = if hz <= pass_hz {
+                1.0
+            } else {
+                let x = (hz - pass_hz) / (stop_hz - pass_hz);
+                (0.5 + 0.5 * (std::f64::consts::PI * x).cos()) as f32
+            };
+            let from = (middle as i64 + k).rem_euclid(self.window as i64) as usize;
+            let to = k.rem_euclid(self.out_len as i64) as usize;
+            self.out[to] = self.spectrum[from] * gain * scale;
+        }
+        self.inverse.process_with_scratch(&mut self.out, &mut self.scratch);
+        if rest_hz != 0.0 {
+            let step = -std::f64::consts::TAU * rest_hz / self.out_rate_hz();
+            for (n, z) in self.out.iter_mut().enumerate() {
+                let turn = step * n as f64;
+                *z *= Complex32::new(turn.cos() as f32, turn.sin() as f32);
+            }
+        }
+        &mut self.out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tone_in_the_channel_keeps_its_power_and_one_outside_goes() {
+        let rate = 10e6;
+        let tone = |hz: f64| -> Vec<Complex32> {
+            (0..24_000)
+                .map(|n| {
+                    let turn = std::f64::consts::TAU * (hz / rate * n as f64).fract();
+                    Complex32::new(turn.cos() as f32, turn.sin() as f32)
+                })
+                .collect()
+        };
+        let mut channelizer = Channelizer::new(rate, 2.4e-3, 13e6 / 12.0, 100e3, 160e3);
+        for (hz, expected) in [(1.23e6, 1.0), (1.45e6, 0.0)] {
+            let iq = tone(hz);
+            let snippet = Snippet {
+                iq: &iq,
+                start: 0,
+                rate_hz: rate,
+                center_hz: 0.0,
+            };
+            channelizer.load(&snippet, 0);
+            let out = channelizer.channel(1.2e6);
+            let middle = &out[200..out.len() - 200];
+            let power = middle.iter().map(|z| z.norm_sqr()).sum::<f32>() / middle.len() as f32;
+            assert!((power - expected).abs() < 0.02, "{hz}: {power}");
+        }
+    }
+}
