@@ -69,7 +69,7 @@ pub enum SimError {
     },
     /// The folder for the recordings cannot be made.
     #[error("creating {}", path.display())]
-    CreateFolder {
+    Write {
         /// The folder.
         path: PathBuf,
         /// Why.
@@ -77,5 +77,5 @@ pub enum SimError {
     },
     /// A recording cannot be written.
     #[error(transparent)]
-    Recording(#[from] cellwarden_iq::IqError),
+    Iq(#[from] cellwarden_iq::IqError),
 }

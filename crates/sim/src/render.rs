@@ -217,7 +217,7 @@ fn hundredths(value: f64) -> Value {
 /// If the scene cannot be read or simulated, or a recording cannot be written.
 pub fn simulate(scene_path: &Path, out: &Path, progress: &mut dyn FnMut(f64)) -> Result<Vec<PathBuf>, SimError> {
     let scene = Scene::load(scene_path)?;
-    std::fs::create_dir_all(out).map_err(|source| SimError::CreateFolder {
+    std::fs::create_dir_all(out).map_err(|source| SimError::Write {
         path: out.to_owned(),
         source,
     })?;
