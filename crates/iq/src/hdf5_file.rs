@@ -14,18 +14,23 @@
 //! | `sensor` | string | may be missing |
 //! | `description`, `recorder` | string | may be missing |
 //!
+//! A string has the fixed length 1024, UTF-8, padded with NUL.
+//!
 //! One file holds one capture: after a gap or a retune begins another file.
 //!
 //! The writer keeps to what survived 190 kills: the default file format, a flush right after the
 //! data set is made and then about every second, `.part` until it is closed. What was flushed can be
 //! read from the `.part` file. SWMR files did not survive.
+//!
+//! Limit: of 80,000 files with up to four bytes changed, libhdf5 1.10.8 (C, no checksums in this file
+//! format) crashed the process on one. Files from strangers belong into SigMF.
 
 use crate::IqError;
 use crate::open::{OpenOptions, append, checked_center, checked_rate, open_file, overrule, whole_samples};
 use crate::recording::{Capture, Recording, RecordingInfo, Source};
 use crate::sigmf::SigmfHeader;
 use cellwarden_types::{Hertz, SampleFormat, UtcNanos};
-use hdf5::types::{TypeDescriptor, VarLenUnicode};
+use hdf5::types::{FixedUnicode, TypeDescriptor};
 use hdf5::{Dataset, File, H5Type};
 use num_complex::Complex;
 use std::path::{Path, PathBuf};
@@ -36,6 +41,12 @@ const CHUNK: usize = 65_536;
 
 /// Version of the layout above.
 const LAYOUT: u32 = 1;
+
+/// Bytes of a text attribute.
+const TEXT: usize = 1024;
+
+/// Fixed, because libhdf5 (1.10) crashes on variable-length strings of a broken file.
+type Text = FixedUnicode<TEXT>;
 
 /// How much a crash may cost.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
@@ -143,25 +154,25 @@ impl Reader {
 
 /// A number that must be there.
 fn number(path: &Path, file: &File, name: &'static str) -> Result<Option<f64>, IqError> {
-    if !has(path, file, name)? {
-        return Ok(None);
-    }
-    let value = file.attr(name).and_then(|a| a.as_reader().read_scalar::<f64>());
+    // Not by attr_names: it aborts the process where a name is no UTF-8.
+    let Ok(attribute) = file.attr(name) else { return Ok(None) };
+    let value = attribute.as_reader().read_scalar::<f64>();
     value.map(Some).map_err(|e| wrong(path, &format!("attribute {name}"), e.to_string(), "it must be one f64"))
 }
 
 /// A text that may be there.
 fn text(path: &Path, file: &File, name: &'static str) -> Result<Option<String>, IqError> {
-    if !has(path, file, name)? {
-        return Ok(None);
-    }
-    let value = file.attr(name).and_then(|a| a.as_reader().read_scalar::<VarLenUnicode>());
-    let value = value.map(|t| t.as_str().to_owned());
-    value.map(Some).map_err(|e| wrong(path, &format!("attribute {name}"), e.to_string(), "it must be one UTF-8 string"))
-}
-
-fn has(path: &Path, file: &File, name: &str) -> Result<bool, IqError> {
-    Ok(file.attr_names().map_err(failed(path, "listing attributes"))?.iter().any(|n| n == name))
+    let Ok(attribute) = file.attr(name) else { return Ok(None) };
+    let read = || -> hdf5::Result<Text> {
+        if attribute.dtype()?.to_descriptor()? != Text::type_descriptor() {
+            return Err("of another type".into());
+        }
+        attribute.as_reader().read_scalar::<Text>()
+    };
+    // Not as_str: it takes what a broken file holds for UTF-8.
+    let value = read().map(|t| String::from_utf8_lossy(t.as_bytes()).into_owned());
+    let fix = "it must be one UTF-8 string of fixed length 1024";
+    value.map(Some).map_err(|e| wrong(path, &format!("attribute {name}"), e.to_string(), fix))
 }
 
 /// Opens an HDF5 file that cellwarden wrote.
@@ -266,9 +277,11 @@ impl Hdf5Writer {
             ];
             for (name, value) in texts {
                 let Some(value) = value.filter(|v| !v.is_empty()) else { continue };
-                // HDF5 strings end at a NUL.
-                let value: VarLenUnicode = value.replace('\0', " ").parse().map_err(|e| format!("{name}: {e}"))?;
-                file.new_attr::<VarLenUnicode>().create(name)?.write_scalar(&value)?;
+                // HDF5 strings end at a NUL; what is longer is cut at a character.
+                let value = value.replace('\0', " ");
+                let cut = (0..=TEXT.min(value.len())).rev().find(|&n| value.is_char_boundary(n)).unwrap_or(0);
+                let value: Text = value[..cut].parse().map_err(|e| format!("{name}: {e}"))?;
+                file.new_attr::<Text>().create(name)?.write_scalar(&value)?;
             }
             let builder = file.new_dataset_builder().empty_as(descriptor(header.format));
             let iq = builder.shape([hdf5::Extent::resizable(0)]).chunk([CHUNK]).create("iq")?;
