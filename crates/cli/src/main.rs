@@ -1,2 +1,31 @@
-//! The command `cellwarden`.
-fn main() {}
+//! The command `cellwarden`: listens to recordings (and radios), finds phones, says where.
+
+mod args;
+mod cmd;
+mod engine;
+mod failure;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = args::Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("CELLWARDEN_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .without_time()
+        .init();
+    match cmd::run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.is_broken_pipe() {
+                eprintln!("cellwarden: {failure}");
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -82,9 +82,7 @@ impl Channelizer {
         // Shifted by whole bins; what is left of the offset is turned back in time.
         let middle = (offset_hz / bin_hz).round();
         let rest_hz = offset_hz - middle * bin_hz;
-        let reach = ((stop_hz / bin_hz) as i64)
-            .min(self.out_len as i64 / 2 - 1)
-            .min(self.window as i64 / 2 - 1);
+        let reach = ((stop_hz / bin_hz) as i64).min(self.out_len as i64 / 2 - 1).min(self.window as i64 / 2 - 1);
         let scale = 1.0 / self.window as f32;
         self.out.fill(Complex32::ZERO);
         for k in -reach..=reach {
@@ -129,12 +127,7 @@ mod tests {
         let mut channelizer = Channelizer::new(rate, 2.4e-3, 13e6 / 12.0, 100e3, 160e3);
         for (hz, expected) in [(1.23e6, 1.0), (1.45e6, 0.0)] {
             let iq = tone(hz);
-            let snippet = Snippet {
-                iq: &iq,
-                start: 0,
-                rate_hz: rate,
-                center_hz: 0.0,
-            };
+            let snippet = Snippet { iq: &iq, start: 0, rate_hz: rate, center_hz: 0.0 };
             channelizer.load(&snippet, 0);
             let out = channelizer.channel(1.2e6);
             let middle = &out[200..out.len() - 200];

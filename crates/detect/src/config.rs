@@ -21,12 +21,7 @@ pub struct DetectConfig {
 
 impl Default for DetectConfig {
     fn default() -> Self {
-        Self {
-            seed_ratio: 4.5,
-            grow_ratio: 2.4,
-            tile_history_s: 0.25,
-            depth: Depth::Full,
-        }
+        Self { seed_ratio: 4.5, grow_ratio: 2.4, tile_history_s: 0.25, depth: Depth::Full }
     }
 }
 
@@ -64,11 +59,7 @@ impl FrameGeometry {
         }
         let hop = n_fft / 2;
         let chunk_frames = ((0.020 * rate_hz / hop as f64 / 8.0).ceil() as usize).max(1) * 8;
-        Self {
-            n_fft,
-            hop,
-            chunk_frames,
-        }
+        Self { n_fft, hop, chunk_frames }
     }
 }
 

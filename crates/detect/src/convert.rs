@@ -10,11 +10,7 @@ use num_complex::Complex32;
 /// # Panics
 /// If the lengths do not match.
 pub fn convert(format: SampleFormat, bytes: &[u8], out: &mut [Complex32]) {
-    assert_eq!(
-        bytes.len(),
-        out.len() * format.bytes_per_sample(),
-        "bytes must hold the samples of out"
-    );
+    assert_eq!(bytes.len(), out.len() * format.bytes_per_sample(), "bytes must hold the samples of out");
     match format {
         SampleFormat::Cu8 => {
             for (z, b) in out.iter_mut().zip(bytes.chunks_exact(2)) {
@@ -99,15 +95,7 @@ mod tests {
         }
         let mut z = [Complex32::ONE; 4];
         convert(SampleFormat::Cf32, &bytes, &mut z);
-        assert_eq!(
-            z,
-            [
-                Complex32::ZERO,
-                Complex32::ZERO,
-                Complex32::new(1.0, 1.0),
-                Complex32::ZERO
-            ]
-        );
+        assert_eq!(z, [Complex32::ZERO, Complex32::ZERO, Complex32::new(1.0, 1.0), Complex32::ZERO]);
         assert_eq!(count_unusable(SampleFormat::Cf32, &bytes), 3);
     }
 }

@@ -56,11 +56,7 @@ impl FloorTracker {
         }
         self.sums.clear();
         self.sums.resize(groups * self.bins, 0.0);
-        for (sum, eight) in self
-            .sums
-            .chunks_exact_mut(self.bins)
-            .zip(rows.chunks_exact(group * self.bins))
-        {
+        for (sum, eight) in self.sums.chunks_exact_mut(self.bins).zip(rows.chunks_exact(group * self.bins)) {
             for row in eight.chunks_exact(self.bins) {
                 for (s, &p) in sum.iter_mut().zip(row) {
                     *s += p;
@@ -84,8 +80,7 @@ impl FloorTracker {
         let rank = ((self.filled as f64 * CHUNK_QUANTILE) as usize).min(self.filled - 1);
         for bin in 0..self.bins {
             self.column.clear();
-            self.column
-                .extend(self.history[bin..].iter().step_by(self.bins).take(self.filled));
+            self.column.extend(self.history[bin..].iter().step_by(self.bins).take(self.filled));
             let (_, value, _) = self.column.select_nth_unstable_by(rank, f32::total_cmp);
             self.floor[bin] = value.max(self.least);
         }

@@ -14,11 +14,7 @@ pub struct SampleRing {
 impl SampleRing {
     /// An empty ring with room for `samples`, whose next sample has index `first`.
     pub fn new(format: SampleFormat, first: u64, samples: usize) -> Self {
-        Self {
-            bytes: VecDeque::with_capacity(samples * format.bytes_per_sample()),
-            first,
-            format,
-        }
+        Self { bytes: VecDeque::with_capacity(samples * format.bytes_per_sample()), first, format }
     }
 
     /// Adds samples at the end.
@@ -48,10 +44,7 @@ impl SampleRing {
     /// # Panics
     /// If the ring does not hold them.
     pub fn slice(&mut self, start: u64, end: u64) -> &[u8] {
-        assert!(
-            self.first <= start && start <= end && end <= self.end(),
-            "the ring must hold what is asked for"
-        );
+        assert!(self.first <= start && start <= end && end <= self.end(), "the ring must hold what is asked for");
         let size = self.format.bytes_per_sample();
         let from = (start - self.first) as usize * size;
         let to = (end - self.first) as usize * size;
@@ -118,8 +111,7 @@ impl TileRing {
                 }
             }
             self.rows.extend(&self.mean);
-            self.at
-                .push_back(first_middle + (i * Self::FRAMES * hop + (Self::FRAMES - 1) * hop / 2) as u64);
+            self.at.push_back(first_middle + (i * Self::FRAMES * hop + (Self::FRAMES - 1) * hop / 2) as u64);
         }
     }
 
@@ -129,16 +121,11 @@ impl TileRing {
         let (mut sum, mut tiles) = (0.0, 0);
         for (row, &at) in self.at.iter().enumerate() {
             if (start..end).contains(&at) {
-                sum += (low..high)
-                    .map(|bin| f64::from(self.rows[row * self.bins + bin]))
-                    .sum::<f64>();
+                sum += (low..high).map(|bin| f64::from(self.rows[row * self.bins + bin])).sum::<f64>();
                 tiles += 1;
             }
         }
-        (tiles > 0 && low < high).then(|| TileLevel {
-            power: sum * bin_hz / tiles as f64,
-            tiles,
-        })
+        (tiles > 0 && low < high).then(|| TileLevel { power: sum * bin_hz / tiles as f64, tiles })
     }
 }
 
@@ -166,9 +153,6 @@ mod tests {
             ring.push(rows, i as u64 * 80, 10);
         }
         assert_eq!(ring.level(0, 80, 0, 2, 1.0), None, "forgotten");
-        assert_eq!(
-            ring.level(80, 240, 1, 2, 10.0),
-            Some(TileLevel { power: 30.0, tiles: 2 })
-        );
+        assert_eq!(ring.level(80, 240, 1, 2, 10.0), Some(TileLevel { power: 30.0, tiles: 2 }));
     }
 }

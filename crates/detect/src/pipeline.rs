@@ -138,14 +138,7 @@ impl Detector {
         let chunk = stream.geometry.chunk_frames;
         while stream.frames_available() >= chunk as u64 {
             stream.work(chunk, &self.config, &mut self.costs);
-            stream.classify(
-                &self.sensor,
-                &self.config,
-                &mut self.costs,
-                &mut self.swapped,
-                false,
-                out,
-            );
+            stream.classify(&self.sensor, &self.config, &mut self.costs, &mut self.swapped, false, out);
             stream.forget();
         }
     }
@@ -158,14 +151,7 @@ impl Detector {
             stream.work(left, &self.config, &mut self.costs);
         }
         stream.segmenter.finish(stream.floor.floor(), &mut stream.pending);
-        stream.classify(
-            &self.sensor,
-            &self.config,
-            &mut self.costs,
-            &mut self.swapped,
-            true,
-            out,
-        );
+        stream.classify(&self.sensor, &self.config, &mut self.costs, &mut self.swapped, true, out);
         stream.remember(&mut self.remembered);
     }
 
@@ -201,11 +187,7 @@ impl Detector {
         if let Some(stream) = &self.stream {
             stream.remember(&mut floors);
         }
-        DetectorState {
-            version: DetectorState::VERSION,
-            sensor: self.sensor.to_string(),
-            floors,
-        }
+        DetectorState { version: DetectorState::VERSION, sensor: self.sensor.to_string(), floors }
     }
 
     /// Goes on from what was written out. Floors count for streams at the same centre and rate.
@@ -248,11 +230,7 @@ impl Stream {
             workers: vec![PowerSpectrum::new(n, rate); TASKS],
             rows: Vec::with_capacity(geometry.chunk_frames * n),
             floor,
-            noise: NoiseFloor {
-                center_hz: center,
-                rate_hz: rate,
-                density: vec![0.0; n],
-            },
+            noise: NoiseFloor { center_hz: center, rate_hz: rate, density: vec![0.0; n] },
             segmenter: Segmenter::new(geometry, rate, center, config),
             pending: Vec::with_capacity(256),
             classifiers: Classifiers {
@@ -284,11 +262,7 @@ impl Stream {
         let from = self.frame_start(self.frames_done);
         let n = self.geometry.n_fft as u64;
         let held = self.ring.end().saturating_sub(from);
-        if held < n {
-            0
-        } else {
-            (held - n) / self.geometry.hop as u64 + 1
-        }
+        if held < n { 0 } else { (held - n) / self.geometry.hop as u64 + 1 }
     }
 
     /// The next `frames` frames: rows, floor, segments.
@@ -309,17 +283,9 @@ impl Stream {
             }
         };
         if rayon::current_num_threads() > 1 {
-            self.rows
-                .par_chunks_mut(task * n)
-                .zip(self.workers.par_iter_mut())
-                .enumerate()
-                .for_each(make);
+            self.rows.par_chunks_mut(task * n).zip(self.workers.par_iter_mut()).enumerate().for_each(make);
         } else {
-            self.rows
-                .chunks_mut(task * n)
-                .zip(self.workers.iter_mut())
-                .enumerate()
-                .for_each(make);
+            self.rows.chunks_mut(task * n).zip(self.workers.iter_mut()).enumerate().for_each(make);
         }
         let made = Instant::now();
         costs.spectrum += made - began;
@@ -328,8 +294,7 @@ impl Stream {
         self.noise.density.copy_from_slice(self.floor.floor());
         let floored = Instant::now();
         costs.floor += floored - made;
-        self.segmenter
-            .process(&self.rows, self.floor.floor(), &mut self.pending);
+        self.segmenter.process(&self.rows, self.floor.floor(), &mut self.pending);
         costs.segment += floored.elapsed();
         let _ = config;
         self.frames_done += frames as u64;
@@ -395,26 +360,12 @@ impl Stream {
     ) {
         let margin = (MARGIN_S * self.rate.0) as u64;
         // Regions count from the stream's origin; samples and proposals from the recording's start.
-        let moved = |s: &Segment| Segment {
-            region: Region {
-                start: s.region.start + self.origin,
-                ..s.region
-            },
-            ..*s
-        };
+        let moved = |s: &Segment| Segment { region: Region { start: s.region.start + self.origin, ..s.region }, ..*s };
         let cluster: Vec<Segment> = whole_ones(cluster, self.rate.0).iter().map(moved).collect();
         let first = cluster.iter().map(|s| s.region.start).min().unwrap_or(self.origin);
-        let last = cluster
-            .iter()
-            .map(|s| s.region.start + s.region.count)
-            .max()
-            .unwrap_or(first);
+        let last = cluster.iter().map(|s| s.region.start + s.region.count).max().unwrap_or(first);
         let from = first.saturating_sub(margin).max(self.ring.first());
-        let known = if all {
-            self.ring.end()
-        } else {
-            self.frame_start(self.frames_done)
-        };
+        let known = if all { self.ring.end() } else { self.frame_start(self.frames_done) };
         let to = (last + margin).min(known);
         let mut proposals: Vec<Proposal> = Vec::new();
         let mut claimed = vec![config.depth == Depth::Energy || from >= to; cluster.len()];
@@ -425,31 +376,11 @@ impl Stream {
             let parts = &mut self.classifiers;
             parts.iq.resize((to - from) as usize, Complex32::ZERO);
             convert(format, bytes, &mut parts.iq);
-            let snippet = Snippet {
-                iq: &parts.iq,
-                start: from,
-                rate_hz: self.rate.0,
-                center_hz: self.center.0,
-            };
-            classify_gsm(
-                &mut parts.gsm,
-                &cluster,
-                &mut claimed,
-                &snippet,
-                &self.noise,
-                margin,
-                &mut proposals,
-            );
+            let snippet = Snippet { iq: &parts.iq, start: from, rate_hz: self.rate.0, center_hz: self.center.0 };
+            classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, margin, &mut proposals);
             swapped.straight += proposals.len() as u32;
-            swapped.mirrored += count_mirrored(
-                &mut parts.gsm,
-                &mut parts.mirrored,
-                &cluster,
-                &claimed,
-                &snippet,
-                &self.noise,
-                margin,
-            );
+            swapped.mirrored +=
+                count_mirrored(&mut parts.gsm, &mut parts.mirrored, &cluster, &claimed, &snippet, &self.noise, margin);
             let wide_open = cluster.iter().zip(&claimed).any(|(s, &c)| !c && !s.is_continuous());
             if let Some(prach) = parts.prach.as_mut().filter(|_| wide_open) {
                 let before = proposals.len();
@@ -465,10 +396,7 @@ impl Stream {
                 let old = from as f64 - 0.1 * self.rate.0;
                 parts.recent_prach.retain(|p| p.start > old);
                 for (segment, claimed) in cluster.iter().zip(&mut claimed) {
-                    *claimed |= parts
-                        .recent_prach
-                        .iter()
-                        .any(|p| share_inside(&segment.region, p) > 0.6);
+                    *claimed |= parts.recent_prach.iter().any(|p| share_inside(&segment.region, p) > 0.6);
                 }
             }
             for (segment, claimed) in cluster.iter().zip(&mut claimed) {
@@ -477,9 +405,7 @@ impl Stream {
                 }
                 let before = proposals.len();
                 let near = around(&snippet, &segment.region, margin);
-                parts
-                    .shared
-                    .classify(&segment.region, &near, &self.noise, &mut proposals);
+                parts.shared.classify(&segment.region, &near, &self.noise, &mut proposals);
                 *claimed = proposals.len() > before;
             }
         }
@@ -505,11 +431,7 @@ impl Stream {
             _ => band::lte_band(middle),
         };
         let noise = self.noise.power(p.low_hz, p.high_hz).max(1e-30);
-        let confidence = if p.standard == Standard::Other {
-            0.01
-        } else {
-            burst_confidence(p.llr())
-        };
+        let confidence = if p.standard == Standard::Other { 0.01 } else { burst_confidence(p.llr()) };
         Burst {
             sensor: Arc::clone(sensor),
             time: self.origin_time.map(|t| t.plus_seconds(offset_s)),
@@ -536,13 +458,7 @@ impl Stream {
     fn forget(&mut self) {
         let margin = ((MARGIN_S + 14e-3) * self.rate.0) as u64;
         let next = self.frame_start(self.frames_done);
-        let oldest = self
-            .pending
-            .iter()
-            .map(|s| s.region.start + self.origin)
-            .min()
-            .unwrap_or(next)
-            .min(next);
+        let oldest = self.pending.iter().map(|s| s.region.start + self.origin).min().unwrap_or(next).min(next);
         let bound = next.saturating_sub((0.06 * self.rate.0) as u64);
         self.ring.forget_before(oldest.saturating_sub(margin).max(bound));
     }
@@ -552,11 +468,7 @@ impl Stream {
             return;
         }
         floors.retain(|f| !f.fits(self.center, self.rate, self.geometry.n_fft));
-        floors.push(FloorState {
-            center: self.center,
-            rate: self.rate,
-            density: self.floor.floor().to_vec(),
-        });
+        floors.push(FloorState { center: self.center, rate: self.rate, density: self.floor.floor().to_vec() });
     }
 
     fn level(&self, request: &LevelRequest) -> Option<(f64, f64)> {
@@ -566,13 +478,8 @@ impl Stream {
         let bin_hz = rate / self.geometry.n_fft as f64;
         let bin = |hz: f64| ((hz - self.center.0) / bin_hz + self.geometry.n_fft as f64 / 2.0 + 0.5).max(0.0) as usize;
         let (low, high) = (bin(request.freq_lower_hz), bin(request.freq_upper_hz));
-        let level = self
-            .tiles
-            .level(at(since), at(since + request.duration_s), low, high, bin_hz)?;
-        Some((
-            level.power,
-            self.noise.power(request.freq_lower_hz, request.freq_upper_hz),
-        ))
+        let level = self.tiles.level(at(since), at(since + request.duration_s), low, high, bin_hz)?;
+        Some((level.power, self.noise.power(request.freq_lower_hz, request.freq_upper_hz)))
     }
 }
 
@@ -602,11 +509,7 @@ fn around<'a>(snippet: &Snippet<'a>, region: &Region, margin: u64) -> Snippet<'a
     let from = region.start.saturating_sub(margin).max(snippet.start) - snippet.start;
     let to = (region.start + region.count + margin - snippet.start).min(snippet.iq.len() as u64);
     let from = from.min(to);
-    Snippet {
-        iq: &snippet.iq[from as usize..to as usize],
-        start: snippet.start + from,
-        ..*snippet
-    }
+    Snippet { iq: &snippet.iq[from as usize..to as usize], start: snippet.start + from, ..*snippet }
 }
 
 /// GSM first: its training sequences are the surest proof, and its bursts the narrowest.
@@ -634,11 +537,7 @@ fn classify_gsm(
             let mut channel = (region.low_hz / 200e3).floor() * 200e3;
             while channel < region.high_hz {
                 if let Some(c) = band::gsm_channel(channel) {
-                    let part = Region {
-                        low_hz: c.center_hz - 100e3,
-                        high_hz: c.center_hz + 100e3,
-                        ..*region
-                    };
+                    let part = Region { low_hz: c.center_hz - 100e3, high_hz: c.center_hz + 100e3, ..*region };
                     gsm.classify(&part, &near, noise, proposals);
                 }
                 channel += 200e3;
@@ -663,11 +562,7 @@ fn count_mirrored(
         let region = &segment.region;
         let seconds = region.count as f64 / snippet.rate_hz;
         let mirror = |hz: f64| 2.0 * snippet.center_hz - hz;
-        let flipped = Region {
-            low_hz: mirror(region.high_hz),
-            high_hz: mirror(region.low_hz),
-            ..*region
-        };
+        let flipped = Region { low_hz: mirror(region.high_hz), high_hz: mirror(region.low_hz), ..*region };
         let middle = (flipped.low_hz + flipped.high_hz) / 2.0;
         if !(0.25e-3..0.7e-3).contains(&seconds)
             || flipped.high_hz - flipped.low_hz > 400e3
@@ -727,10 +622,7 @@ fn drop_skirts(proposals: &mut Vec<Proposal>) {
 /// Keeps the better-proven one of proposals that describe the same emission.
 fn drop_doubles(proposals: &mut Vec<Proposal>) {
     proposals.sort_by(|a, b| {
-        b.llr()
-            .total_cmp(&a.llr())
-            .then(a.start.total_cmp(&b.start))
-            .then(a.low_hz.total_cmp(&b.low_hz))
+        b.llr().total_cmp(&a.llr()).then(a.start.total_cmp(&b.start)).then(a.low_hz.total_cmp(&b.low_hz))
     });
     let mut kept: Vec<Proposal> = Vec::with_capacity(proposals.len());
     for p in proposals.drain(..) {

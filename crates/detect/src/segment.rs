@@ -170,11 +170,7 @@ impl Segmenter {
         self.smooth[0] = self.sum[0] * SUM_BINS;
         self.smooth[n - 1] = self.sum[n - 1] * SUM_BINS;
         let seed = self.seed_ratio;
-        let hot = self
-            .smooth
-            .iter()
-            .zip(&self.grow)
-            .fold(false, |any, (s, g)| any | (*s > g * seed));
+        let hot = self.smooth.iter().zip(&self.grow).fold(false, |any, (s, g)| any | (*s > g * seed));
         self.runs.clear();
         if hot || !self.tracks.is_empty() {
             self.mask_skirts();
@@ -242,11 +238,7 @@ impl Segmenter {
             }
             let known = seeded || self.tracks.iter().any(|t| t.low <= high as f32 && t.high >= low as f32);
             if known && high > low {
-                self.runs.push(Run {
-                    low,
-                    high,
-                    taken: false,
-                });
+                self.runs.push(Run { low, high, taken: false });
             }
         }
     }
@@ -347,8 +339,7 @@ impl Segmenter {
             *p = *p / frames - f;
         }
         self.order.clear();
-        self.order
-            .extend_from_slice(&self.profile[track.outer_low - low..=track.outer_high - low]);
+        self.order.extend_from_slice(&self.profile[track.outer_low - low..=track.outer_high - low]);
         let rank = self.order.len() * 7 / 10;
         let (_, plateau, _) = self.order.select_nth_unstable_by(rank, f32::total_cmp);
         let level = *plateau * 0.3;
@@ -365,8 +356,7 @@ impl Segmenter {
             self.series.push(row(frame)[band.clone()].iter().sum::<f32>() - noise);
         }
         self.order.clear();
-        self.order
-            .extend_from_slice(&self.series[(core_from - from) as usize..(core_to - from) as usize]);
+        self.order.extend_from_slice(&self.series[(core_from - from) as usize..(core_to - from) as usize]);
         let middle = self.order.len() / 2;
         let (_, plateau, _) = self.order.select_nth_unstable_by(middle, f32::total_cmp);
         let half = *plateau * 0.5;
@@ -385,11 +375,7 @@ impl Segmenter {
         let hop = self.geometry.hop as f64;
         let middle_of = |index: usize| (from + index as u64) as f64 * hop + n as f64 / 2.0;
         // A piece cut from a longer emission ends at its cut.
-        let cut_from = if track.born < track.first {
-            track.first as f64 * hop + n as f64 / 2.0
-        } else {
-            f64::MIN
-        };
+        let cut_from = if track.born < track.first { track.first as f64 * hop + n as f64 / 2.0 } else { f64::MIN };
         let start = (middle_of(begin) - f64::from(before) * hop).max(cut_from).max(0.0);
         let stop = (middle_of(end) + f64::from(after) * hop).max(start + 1.0);
         let bin_hz = self.rate_hz / n as f64;

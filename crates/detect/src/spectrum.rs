@@ -20,9 +20,8 @@ impl PowerSpectrum {
     /// Plans transforms of `n_fft` points for samples at `rate_hz`.
     pub fn new(n_fft: usize, rate_hz: f64) -> Self {
         let fft = FftPlanner::new().plan_fft_forward(n_fft);
-        let hann: Vec<f64> = (0..n_fft)
-            .map(|i| 0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / n_fft as f64).cos())
-            .collect();
+        let hann: Vec<f64> =
+            (0..n_fft).map(|i| 0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / n_fft as f64).cos()).collect();
         let energy: f64 = hann.iter().map(|w| w * w).sum();
         let scale = 1.0 / (energy * rate_hz).sqrt();
         Self {

@@ -1,5 +1,7 @@
 //! What the detector has learned survives a restart.
 
+#![allow(clippy::unwrap_used)] // a test may
+
 mod common;
 
 use cellwarden_detect::state::DetectorState;

@@ -140,10 +140,7 @@ impl<R: Rng> GsmPhone<'_, R> {
             _ => 1.0,
         };
         let end_s = (self.phone.start_s + self.phone.length_s.unwrap_or(usual_s)).min(self.scene_end_s);
-        let attempts = self
-            .phone
-            .attempts
-            .unwrap_or(if activity == PhoneActivity::GsmAccess { 3 } else { 1 });
+        let attempts = self.phone.attempts.unwrap_or(if activity == PhoneActivity::GsmAccess { 3 } else { 1 });
         let mut frame = ((self.phone.start_s - self.frame_zero_s) / gsm::FRAME_SECONDS).ceil() as u32;
         for attempt in 0..attempts {
             if attempt > 0 {
@@ -286,11 +283,7 @@ impl<R: Rng> LtePhone<'_, R> {
         subframe += 6;
         self.pusch(subframe, 2, out);
         subframe += 8;
-        let load = if activity == PhoneActivity::LteData {
-            self.phone.load
-        } else {
-            0.08
-        };
+        let load = if activity == PhoneActivity::LteData { self.phone.load } else { 0.08 };
         let largest = match activity {
             PhoneActivity::LteData => self.carrier_blocks.saturating_sub(2).max(1),
             _ => 6.min(self.carrier_blocks.saturating_sub(2)).max(1),
@@ -360,11 +353,8 @@ impl<R: Rng> LtePhone<'_, R> {
         // The outermost blocks belong to the PUCCH.
         let edge = u16::from(self.carrier_blocks > count + 1);
         let first = edge + self.rng.random_range(0..=self.carrier_blocks - count - 2 * edge);
-        let modulation = if self.rng.random::<f64>() < 0.7 {
-            lte_wave::Modulation::Qpsk
-        } else {
-            lte_wave::Modulation::Qam16
-        };
+        let modulation =
+            if self.rng.random::<f64>() < 0.7 { lte_wave::Modulation::Qpsk } else { lte_wave::Modulation::Qam16 };
         let signal = (usize::from(self.phone.group), self.shift);
         let (blocks, seed) = ((first, count, self.carrier_blocks), self.rng.random());
         let make = move || lte_wave::pusch(blocks, modulation, signal, &mut ChaCha8Rng::seed_from_u64(seed));
@@ -404,10 +394,7 @@ const TETRA_BURST: usize = 231;
 fn send_interferer(scene: &Scene, index: usize, interferer: &Interferer, out: &mut Vec<Emission>) {
     let mut rng = stream(scene.file.seed, streams::INTERFERER + index as u64);
     let carrier_hz = interferer.freq.get_ref().0;
-    let length_s = interferer
-        .length_s
-        .unwrap_or(scene.file.duration_s - interferer.start_s)
-        .max(0.0);
+    let length_s = interferer.length_s.unwrap_or(scene.file.duration_s - interferer.start_s).max(0.0);
     let emission = |label, start_s, duration_s, half_hz: f64, turns, wave: MakeWave| Emission {
         sender: Sender::Interferer(index),
         label,
@@ -423,26 +410,12 @@ fn send_interferer(scene: &Scene, index: usize, interferer: &Interferer, out: &m
     };
     match (interferer.kind, interferer.mode) {
         (InterfererKind::Cw, _) => {
-            out.push(emission(
-                "other/cw",
-                interferer.start_s,
-                length_s,
-                500.0,
-                rng.random(),
-                Box::new(|| Wave::Cw),
-            ));
+            out.push(emission("other/cw", interferer.start_s, length_s, 500.0, rng.random(), Box::new(|| Wave::Cw)));
         }
         (InterfererKind::StaffRadio, RadioMode::Fm) => {
             let voice = FmVoice::new(interferer.deviation_hz, &mut rng);
             let wave: MakeWave = Box::new(move || Wave::Fm(voice.clone()));
-            out.push(emission(
-                "other/fm_voice",
-                interferer.start_s,
-                length_s,
-                6.25e3,
-                rng.random(),
-                wave,
-            ));
+            out.push(emission("other/fm_voice", interferer.start_s, length_s, 6.25e3, rng.random(), wave));
         }
         (InterfererKind::StaffRadio, RadioMode::Tetra) => {
             // One slot of four. EN 300 392-2 clause 4.5.1.

@@ -28,11 +28,7 @@ pub fn walls_db(scene: &Scene, from: Point, to: Point) -> f64 {
         let all = scene.file.block.iter().flat_map(|block| edges(&block.outline));
         all.filter(|&(c, d)| cross(from, to, c, d)).count() as f64 * propagation.wall_db
     } else {
-        let crossed = scene
-            .file
-            .wall
-            .iter()
-            .filter(|wall| cross(from, to, wall.from, wall.to));
+        let crossed = scene.file.wall.iter().filter(|wall| cross(from, to, wall.from, wall.to));
         crossed.map(|wall| wall.loss_db.unwrap_or(propagation.wall_db)).sum()
     };
     loss.min(propagation.max_walls_db)
@@ -69,28 +65,19 @@ impl Fading {
     pub fn new(kind: FadingKind, doppler_hz: f64, rng: &mut impl Rng) -> Self {
         let direct = Complex::cis(rng.random_range(0.0..TAU));
         let paths = if kind == FadingKind::None { 0 } else { PATHS };
-        let paths = (0..paths)
-            .map(|_| (doppler_hz * (TAU * rng.random::<f64>()).cos(), rng.random()))
-            .collect();
+        let paths = (0..paths).map(|_| (doppler_hz * (TAU * rng.random::<f64>()).cos(), rng.random())).collect();
         let (fixed, scattered): (f64, f64) = match kind {
             FadingKind::None => (1.0, 0.0),
             FadingKind::Rayleigh => (0.0, 1.0),
             FadingKind::Rician => (RICIAN_K / (1.0 + RICIAN_K), 1.0 / (1.0 + RICIAN_K)),
         };
-        Self {
-            fixed: direct * fixed.sqrt(),
-            paths,
-            scale: (scattered / PATHS as f64).sqrt(),
-        }
+        Self { fixed: direct * fixed.sqrt(), paths, scale: (scattered / PATHS as f64).sqrt() }
     }
 
     /// The gain at a time.
     pub fn gain(&self, time_s: f64) -> Complex<f64> {
-        let scattered: Complex<f64> = self
-            .paths
-            .iter()
-            .map(|(hz, at)| Complex::cis(TAU * (hz * time_s + at).rem_euclid(1.0)))
-            .sum();
+        let scattered: Complex<f64> =
+            self.paths.iter().map(|(hz, at)| Complex::cis(TAU * (hz * time_s + at).rem_euclid(1.0))).sum();
         self.fixed + scattered * self.scale
     }
 
@@ -125,9 +112,7 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for kind in [FadingKind::None, FadingKind::Rayleigh, FadingKind::Rician] {
             let n = 4000;
-            let power = (0..n)
-                .map(|i| Fading::new(kind, 5.0, &mut rng).gain(f64::from(i)).norm_sqr())
-                .sum::<f64>();
+            let power = (0..n).map(|i| Fading::new(kind, 5.0, &mut rng).gain(f64::from(i)).norm_sqr()).sum::<f64>();
             assert!((power / f64::from(n) - 1.0).abs() < 0.1, "{kind:?}");
         }
     }

@@ -34,12 +34,7 @@ impl Frontend {
         let noise_dbfs_per_hz = THERMAL_DBM_PER_HZ + noise_figure_db - full_scale_dbm(sensor);
         // Mean power of a complex sample is twice the variance of its parts.
         let amplitude = (undb(noise_dbfs_per_hz) * rate_hz / 2.0).sqrt() as f32;
-        Self {
-            noise,
-            amplitude,
-            format,
-            noise_dbfs_per_hz,
-        }
+        Self { noise, amplitude, format, noise_dbfs_per_hz }
     }
 
     /// Noise power per hertz.
@@ -99,11 +94,7 @@ mod tests {
     use cellwarden_types::db;
 
     fn sensor() -> Sensor {
-        Sensor {
-            name: "a".into(),
-            position: [0.0, 0.0],
-            full_scale_dbm: Some(-20.0),
-        }
+        Sensor { name: "a".into(), position: [0.0, 0.0], full_scale_dbm: Some(-20.0) }
     }
 
     #[test]

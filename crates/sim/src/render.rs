@@ -54,12 +54,7 @@ fn sender_index(scene: &Scene, sender: Sender) -> usize {
 
 fn links(scene: &Scene, sensor: usize) -> Vec<Link> {
     let listener = &scene.file.sensor[sensor];
-    let phones = scene
-        .file
-        .phone
-        .iter()
-        .zip(&scene.phone_places)
-        .zip(&scene.phone_carriers);
+    let phones = scene.file.phone.iter().zip(&scene.phone_places).zip(&scene.phone_carriers);
     let phones = phones.map(|((phone, &at), &hz)| (at, hz, phone.fading, phone.doppler_hz));
     let others = scene.file.interferer.iter().zip(&scene.interferer_places);
     let others = others.map(|(other, &at)| (at, other.freq.get_ref().0, FadingKind::None, 0.0));
@@ -71,10 +66,7 @@ fn links(scene: &Scene, sensor: usize) -> Vec<Link> {
             let shadowing_db = scene.file.propagation.shadowing_db * normal(&mut rng);
             let loss_db = path_loss_db(scene, at, listener.position, hz) + shadowing_db;
             let amplitude = undb(-loss_db - full_scale_dbm(listener)).sqrt();
-            Link {
-                amplitude,
-                fading: Fading::new(fading, doppler_hz, &mut rng),
-            }
+            Link { amplitude, fading: Fading::new(fading, doppler_hz, &mut rng) }
         })
         .collect()
 }
@@ -99,19 +91,10 @@ impl Piece {
         let since_s = from as f64 / rate - emission.start_s;
         wave.render(since_s, 1.0 / rate, emission.duration_s, &mut samples);
         let offset_hz = emission.carrier_hz - scene.file.center.0;
-        mix(
-            &mut samples,
-            offset_hz,
-            1.0 / rate,
-            emission.turns + offset_hz * since_s,
-        );
+        mix(&mut samples, offset_hz, 1.0 / rate, emission.turns + offset_hz * since_s);
         let amplitude = undb(emission.eirp_dbm).sqrt() as f32;
         samples.iter_mut().for_each(|x| *x *= amplitude);
-        Some(Self {
-            emission: index,
-            at: (from - block.start) as usize..(to - block.start) as usize,
-            samples,
-        })
+        Some(Self { emission: index, at: (from - block.start) as usize..(to - block.start) as usize, samples })
     }
 }
 
@@ -126,8 +109,7 @@ impl Receiver {
     ) -> Result<(), SimError> {
         let rate = scene.file.rate.0;
         self.samples.clear();
-        self.samples
-            .resize((block.end - block.start) as usize, Complex32::default());
+        self.samples.resize((block.end - block.start) as usize, Complex32::default());
         for piece in pieces {
             let emission = &all[piece.emission];
             let link = &self.links[sender_index(scene, emission.sender)];
@@ -217,16 +199,9 @@ fn hundredths(value: f64) -> Value {
 /// If the scene cannot be read or simulated, or a recording cannot be written.
 pub fn simulate(scene_path: &Path, out: &Path, progress: &mut dyn FnMut(f64)) -> Result<Vec<PathBuf>, SimError> {
     let scene = Scene::load(scene_path)?;
-    std::fs::create_dir_all(out).map_err(|source| SimError::Write {
-        path: out.to_owned(),
-        source,
-    })?;
+    std::fs::create_dir_all(out).map_err(|source| SimError::Write { path: out.to_owned(), source })?;
     // The name alone: the same scene gives the same bytes wherever it lies.
-    let description = scene_path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let description = scene_path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     render(&scene, &description, out, progress)
 }
 
@@ -277,18 +252,11 @@ fn render(
             next += 1;
         }
         on_air.retain(|&(i, _): &(usize, Wave)| all[i].start_s + all[i].duration_s + MARGIN_S > start_s);
-        let pieces: Vec<Piece> = on_air
-            .par_iter()
-            .filter_map(|(i, wave)| Piece::render(scene, &all[*i], (*i, wave), &block))
-            .collect();
-        receivers
-            .par_iter_mut()
-            .try_for_each(|receiver| receiver.receive(scene, &all, &pieces, &block))?;
+        let pieces: Vec<Piece> =
+            on_air.par_iter().filter_map(|(i, wave)| Piece::render(scene, &all[*i], (*i, wave), &block)).collect();
+        receivers.par_iter_mut().try_for_each(|receiver| receiver.receive(scene, &all, &pieces, &block))?;
         start = block.end;
         progress(start as f64 / total as f64);
     }
-    receivers
-        .into_iter()
-        .map(|receiver| receiver.finish(scene, &all, total))
-        .collect()
+    receivers.into_iter().map(|receiver| receiver.finish(scene, &all, total)).collect()
 }

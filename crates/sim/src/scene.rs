@@ -71,12 +71,7 @@ pub struct Propagation {
 
 impl Default for Propagation {
     fn default() -> Self {
-        Self {
-            exponent: 3.0,
-            wall_db: 10.0,
-            max_walls_db: 40.0,
-            shadowing_db: 0.0,
-        }
+        Self { exponent: 3.0, wall_db: 10.0, max_walls_db: 40.0, shadowing_db: 0.0 }
     }
 }
 
@@ -154,10 +149,7 @@ pub enum PhoneActivity {
 impl PhoneActivity {
     /// Whether its channel is an ARFCN rather than an EARFCN.
     pub fn is_gsm(self) -> bool {
-        matches!(
-            self,
-            Self::GsmAccess | Self::GsmLocationUpdate | Self::GsmSms | Self::GsmCall
-        )
+        matches!(self, Self::GsmAccess | Self::GsmLocationUpdate | Self::GsmSms | Self::GsmCall)
     }
 }
 
@@ -339,9 +331,7 @@ fn point<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Point, D::Error> 
     let numbers = Vec::<f64>::deserialize(deserializer)?;
     match numbers[..] {
         [x, y] | [x, y, _] => Ok([x, y]),
-        _ => Err(serde::de::Error::custom(
-            "want a position [x, y] or [x, y, z] in metres",
-        )),
+        _ => Err(serde::de::Error::custom("want a position [x, y] or [x, y, z] in metres")),
     }
 }
 
@@ -370,20 +360,12 @@ impl Source<'_> {
         let before = &self.text[..span.start.min(self.text.len())];
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-        SimError::Scene {
-            path: self.path.to_owned(),
-            line,
-            column,
-            message: message.into(),
-        }
+        SimError::Scene { path: self.path.to_owned(), line, column, message: message.into() }
     }
 }
 
 fn read(path: &Path) -> Result<String, SimError> {
-    std::fs::read_to_string(path).map_err(|source| SimError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    std::fs::read_to_string(path).map_err(|source| SimError::Read { path: path.to_owned(), source })
 }
 
 impl Scene {
@@ -393,10 +375,7 @@ impl Scene {
     /// If a file cannot be read, or says something that cannot be simulated; with line and column.
     pub fn load(path: &Path) -> Result<Self, SimError> {
         let text = read(path)?;
-        let parse = |path: &Path, source| SimError::Parse {
-            path: path.to_owned(),
-            source: Box::new(source),
-        };
+        let parse = |path: &Path, source| SimError::Parse { path: path.to_owned(), source: Box::new(source) };
         let mut file: SceneFile = toml::from_str(&text).map_err(|e| parse(path, e))?;
         if let Some(site) = &file.site {
             let site_path = path.parent().unwrap_or(Path::new(".")).join(site);
@@ -421,20 +400,15 @@ impl Scene {
             return Err(source.wrong(key("duration_s"), "duration_s must be positive and at most a day"));
         }
         if file.sensor.is_empty() {
-            return Err(source.wrong(
-                0..0,
-                "nobody listens: name a site file with sensors, or give a [[sensor]]",
-            ));
+            return Err(source.wrong(0..0, "nobody listens: name a site file with sensors, or give a [[sensor]]"));
         }
         for (i, sensor) in file.sensor.iter().enumerate() {
             let plain = !sensor.name.is_empty()
                 && !sensor.name.starts_with('.')
                 && sensor.name.chars().all(|c| c.is_alphanumeric() || "-_. ".contains(c));
             if !plain {
-                let message = format!(
-                    "sensor {:?}: its name becomes a file's name, so letters, digits, - and _",
-                    sensor.name
-                );
+                let message =
+                    format!("sensor {:?}: its name becomes a file's name, so letters, digits, - and _", sensor.name);
                 return Err(source.wrong(0..0, message));
             }
             if file.sensor[..i].iter().any(|other| other.name == sensor.name) {
@@ -444,10 +418,7 @@ impl Scene {
         let time = match &file.datetime {
             None => None,
             Some(text) => {
-                let time = text
-                    .get_ref()
-                    .parse()
-                    .map_err(|e| source.wrong(text.span(), format!("{e}")))?;
+                let time = text.get_ref().parse().map_err(|e| source.wrong(text.span(), format!("{e}")))?;
                 Some(time)
             }
         };
@@ -508,10 +479,7 @@ impl Scene {
                 ((0.0..=1.0).contains(&phone.load), "load must lie between 0 and 1"),
                 (phone.start_s >= 0.0, "start_s must not be negative"),
                 (phone.length_s.is_none_or(|s| s > 0.0), "length_s must be positive"),
-                (
-                    (0.0..=500.0).contains(&phone.doppler_hz),
-                    "doppler_hz must lie between 0 and 500",
-                ),
+                ((0.0..=500.0).contains(&phone.doppler_hz), "doppler_hz must lie between 0 and 500"),
                 (phone.cfo_hz.abs() <= 10e3, "cfo_hz must be within 10 kHz"),
             ];
             if let Some((_, message)) = limits.iter().find(|(good, _)| !good) {
@@ -526,31 +494,18 @@ impl Scene {
                 return outside(interferer.freq.span(), interferer.freq.get_ref().0);
             }
         }
-        Ok(Self {
-            time,
-            phone_places,
-            phone_carriers,
-            interferer_places,
-            file,
-        })
+        Ok(Self { time, phone_places, phone_carriers, interferer_places, file })
     }
 
     /// The block that holds a point, or `outside`.
     pub fn block_at(&self, at: Point) -> &str {
-        self.file
-            .block
-            .iter()
-            .find(|b| contains(&b.outline, at))
-            .map_or("outside", |b| &b.name)
+        self.file.block.iter().find(|b| contains(&b.outline, at)).map_or("outside", |b| &b.name)
     }
 }
 
 fn centre(outline: &[Point]) -> Point {
     let n = outline.len() as f64;
-    [
-        outline.iter().map(|p| p[0]).sum::<f64>() / n,
-        outline.iter().map(|p| p[1]).sum::<f64>() / n,
-    ]
+    [outline.iter().map(|p| p[0]).sum::<f64>() / n, outline.iter().map(|p| p[1]).sum::<f64>() / n]
 }
 
 /// Whether a polygon holds a point, by counting the edges that a ray to the right crosses.
@@ -586,9 +541,7 @@ mod tests {
     /// The message and its causes, as the binary prints them.
     fn wrong(text: &str) -> String {
         let error = load(text).unwrap_err();
-        let cause = std::error::Error::source(&error)
-            .map(|e| e.to_string())
-            .unwrap_or_default();
+        let cause = std::error::Error::source(&error).map(|e| e.to_string()).unwrap_or_default();
         format!("{error} {cause}")
     }
 
@@ -604,9 +557,8 @@ mod tests {
         assert!(text.contains("11:12") && text.contains("arfcn"), "{text}");
         let text = wrong(&format!("{phone}volume = 11\n"));
         assert!(text.contains("line 12") && text.contains("volume"), "{text}");
-        let text = wrong(&format!(
-            "{HEAD}[[phone]]\nname = \"p\"\nposition = \"Z\"\nactivity = \"gsm-call\"\narfcn = 40\n"
-        ));
+        let text =
+            wrong(&format!("{HEAD}[[phone]]\nname = \"p\"\nposition = \"Z\"\nactivity = \"gsm-call\"\narfcn = 40\n"));
         assert!(text.contains("10:12") && text.contains("no block"), "{text}");
     }
 

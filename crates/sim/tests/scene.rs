@@ -46,10 +46,7 @@ fn levels_are_what_the_link_budget_says() {
         start_s = 0.01\nlength_s = 0.9\n[[phone]]\nname = \"l\"\nposition = [10, 0]\nactivity = \"lte-data\"\nearfcn = 21675\n\
         bandwidth = \"3M\"\neirp_dbm = 10\nstart_s = 0.02\nload = 0.6\n";
     for only in ["gsm", "lte"] {
-        let one: String = phones
-            .split_inclusive("[[phone]]")
-            .filter(|p| p.contains(only))
-            .collect();
+        let one: String = phones.split_inclusive("[[phone]]").filter(|p| p.contains(only)).collect();
         let one = one.trim_end_matches("[[phone]]");
         let made = simulate(&format!("{HEAD}[[phone]]\n{one}"), dir.path());
         let (mut kinds, mut strong) = (std::collections::BTreeSet::new(), 0);
@@ -64,20 +61,13 @@ fn levels_are_what_the_link_budget_says() {
                 kinds.insert(label.to_owned());
                 if stated - db(noise) > 10.0 {
                     strong += 1;
-                    assert!(
-                        (db(heard) - stated).abs() < 0.2,
-                        "{label}: {} heard, {stated} stated",
-                        db(heard)
-                    );
+                    assert!((db(heard) - stated).abs() < 0.2, "{label}: {} heard, {stated} stated", db(heard));
                 }
                 if label.starts_with("gsm") || label == "lte/prach" {
                     let eirp = if label.starts_with("gsm") { 20.0 } else { 10.0 };
                     let hz = if label.starts_with("gsm") { 902.0e6 } else { 902.5e6 };
                     let loss = 20.0 * (4.0 * std::f64::consts::PI * hz / 299_792_458.0).log10() + 30.0 * metres.log10();
-                    assert!(
-                        (eirp - loss + 25.0 - stated).abs() < 0.2,
-                        "{label} at {metres} m: {stated}"
-                    );
+                    assert!((eirp - loss + 25.0 - stated).abs() < 0.2, "{label} at {metres} m: {stated}");
                 }
                 let width = number(&note, "core:freq_upper_edge") - number(&note, "core:freq_lower_edge");
                 let floor = -174.0 + 12.0 + 25.0 + db(width);
@@ -91,10 +81,7 @@ fn levels_are_what_the_link_budget_says() {
         } else {
             &["lte/prach", "lte/pucch", "lte/pusch", "lte/srs"]
         };
-        assert!(
-            kinds.iter().map(String::as_str).eq(expected.iter().copied()),
-            "{kinds:?}"
-        );
+        assert!(kinds.iter().map(String::as_str).eq(expected.iter().copied()), "{kinds:?}");
     }
 }
 
@@ -108,11 +95,7 @@ fn same_seed_same_bytes_and_another_seed_others() {
         let dir = tempfile::tempdir().unwrap();
         let made = simulate(scene, dir.path());
         let data = made.iter().map(|meta| meta.with_extension("sigmf-data"));
-        made.iter()
-            .cloned()
-            .chain(data)
-            .map(|p| std::fs::read(p).unwrap())
-            .collect()
+        made.iter().cloned().chain(data).map(|p| std::fs::read(p).unwrap()).collect()
     };
     let first = bytes(&scene);
     assert_eq!(first, bytes(&scene));
@@ -158,27 +141,10 @@ fn walls_and_blocks_come_from_the_site_file() {
 fn the_corridor_is_a_scene() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/corridor/scene.toml");
     let scene = cellwarden_sim::Scene::load(&path).unwrap();
-    assert_eq!(
-        scene
-            .phone_places
-            .iter()
-            .map(|&at| scene.block_at(at))
-            .collect::<Vec<_>>(),
-        ["A", "B", "outside"]
-    );
-    let labels: std::collections::BTreeSet<_> = cellwarden_sim::activity::emissions(&scene)
-        .iter()
-        .map(|e| e.label)
-        .collect();
-    for label in [
-        "gsm/access",
-        "gsm/normal",
-        "lte/prach",
-        "lte/pusch",
-        "lte/pucch",
-        "lte/srs",
-        "other/tetra",
-    ] {
+    assert_eq!(scene.phone_places.iter().map(|&at| scene.block_at(at)).collect::<Vec<_>>(), ["A", "B", "outside"]);
+    let labels: std::collections::BTreeSet<_> =
+        cellwarden_sim::activity::emissions(&scene).iter().map(|e| e.label).collect();
+    for label in ["gsm/access", "gsm/normal", "lte/prach", "lte/pusch", "lte/pucch", "lte/srs", "other/tetra"] {
         assert!(labels.contains(label), "{label}");
     }
 }

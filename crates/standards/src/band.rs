@@ -170,18 +170,12 @@ pub fn bands_of(standard: Standard) -> impl Iterator<Item = &'static UplinkBand>
 pub fn gsm_channel(hz: f64) -> Option<GsmChannel> {
     let band = bands_of(Gsm).find(|band| band.holds(hz))?;
     let channel = band.nearest_channel(hz)?;
-    Some(GsmChannel {
-        arfcn: channel as u16,
-        band: band.name,
-        center_hz: band.channel_hz(channel)?,
-    })
+    Some(GsmChannel { arfcn: channel as u16, band: band.name, center_hz: band.channel_hz(channel)? })
 }
 
 /// Uplink carrier of an ARFCN in a named GSM band, in hertz.
 pub fn gsm_uplink_hz(arfcn: u16, band: &str) -> Option<f64> {
-    bands_of(Gsm)
-        .filter(|row| row.name == band)
-        .find_map(|row| row.channel_hz(u32::from(arfcn)))
+    bands_of(Gsm).filter(|row| row.name == band).find_map(|row| row.channel_hz(u32::from(arfcn)))
 }
 
 /// The LTE band whose uplink holds `hz`; where several do, one of Europe.

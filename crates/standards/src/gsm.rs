@@ -122,9 +122,7 @@ mod tests {
     fn middle_sixteen_of_each_tsc_correlate_to_zero_beside_the_peak() {
         for (code, tsc) in TSC.iter().enumerate() {
             for lag in -5i32..=5 {
-                let sum: i32 = (5..21)
-                    .map(|i| bipolar(tsc[i as usize]) * bipolar(tsc[(i + lag) as usize]))
-                    .sum();
+                let sum: i32 = (5..21).map(|i| bipolar(tsc[i as usize]) * bipolar(tsc[(i + lag) as usize])).sum();
                 assert_eq!(sum, if lag == 0 { 16 } else { 0 }, "TSC{code} at {lag}");
             }
         }
@@ -135,10 +133,7 @@ mod tests {
         assert_eq!(TSC.iter().collect::<std::collections::BTreeSet<_>>().len(), TSC.len());
         assert_ne!(ACCESS_SYNC[0], ACCESS_SYNC[1]);
         assert_eq!(NORMAL_TSC_START, TAIL_SYMBOLS + 57 + 1);
-        assert_eq!(
-            ACCESS_BURST_SYMBOLS,
-            8 + ACCESS_SYNC_SYMBOLS + ACCESS_DATA_SYMBOLS + TAIL_SYMBOLS
-        );
+        assert_eq!(ACCESS_BURST_SYMBOLS, 8 + ACCESS_SYNC_SYMBOLS + ACCESS_DATA_SYMBOLS + TAIL_SYMBOLS);
     }
 
     #[test]
@@ -146,11 +141,7 @@ mod tests {
         assert_eq!((0..26).filter(|&f| tch_full_transmits(f, 2)).count(), 25);
         assert!(!tch_full_transmits(25, 2) && !tch_full_transmits(12, 3));
         for sub in 0..8 {
-            assert_eq!(
-                (0..102).filter(|&f| sdcch8_transmits(f, sub)).count(),
-                12,
-                "subchannel {sub}"
-            );
+            assert_eq!((0..102).filter(|&f| sdcch8_transmits(f, sub)).count(), 12, "subchannel {sub}");
         }
     }
 }

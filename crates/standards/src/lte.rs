@@ -47,10 +47,7 @@ pub const fn cp_ts(index: usize) -> u32 {
 
 /// Resource blocks a carrier of this width has, if it is one of LTE's.
 pub fn carrier_blocks(bandwidth_hz: f64) -> Option<u16> {
-    CARRIERS
-        .iter()
-        .find(|(hz, _)| (hz - bandwidth_hz).abs() < 1e3)
-        .map(|&(_, blocks)| blocks)
+    CARRIERS.iter().find(|(hz, _)| (hz - bandwidth_hz).abs() < 1e3).map(|&(_, blocks)| blocks)
 }
 
 /// Whether a PUSCH may have this many resource blocks: 2^a 3^b 5^c. TS 36.211 clause 5.3.3.
@@ -185,11 +182,7 @@ mod tests {
     fn preambles_sit_in_the_middle_of_their_blocks() {
         for f in PRACH_FORMATS {
             let last = f.first_subcarrier_hz() + f64::from(f.n_zc - 1) * f.spacing_hz;
-            assert!(
-                (f.first_subcarrier_hz() + last - PRACH_HZ).abs() < 1e-6,
-                "format {}",
-                f.format
-            );
+            assert!((f.first_subcarrier_hz() + last - PRACH_HZ).abs() < 1e-6, "format {}", f.format);
         }
     }
 
@@ -206,12 +199,7 @@ mod tests {
     #[test]
     fn short_reference_sequences_are_distinct_and_qpsk() {
         for u in 0..30 {
-            assert!(
-                DMRS_PHI_12[u]
-                    .iter()
-                    .chain(&DMRS_PHI_24[u])
-                    .all(|p| matches!(p.abs(), 1 | 3))
-            );
+            assert!(DMRS_PHI_12[u].iter().chain(&DMRS_PHI_24[u]).all(|p| matches!(p.abs(), 1 | 3)));
             for w in 0..u {
                 assert_ne!(DMRS_PHI_12[u], DMRS_PHI_12[w]);
                 assert_ne!(DMRS_PHI_24[u], DMRS_PHI_24[w]);

@@ -67,11 +67,7 @@ impl GsmClassifier {
         let offsets: Vec<f64> = (-steps..=steps).map(|k| f64::from(k) * OFFSET_STEP_HZ).collect();
         let rate = channelizer.out_rate_hz();
         let template = |kind, name, modulation, first_symbol, burst_symbols, bits: &[u8]| {
-            let reference = if modulation == GMSK {
-                modulate_gmsk(bits)
-            } else {
-                modulate_8psk(bits)
-            };
+            let reference = if modulation == GMSK { modulate_gmsk(bits) } else { modulate_8psk(bits) };
             let by_offset = offsets
                 .iter()
                 .map(|&hz| {
@@ -82,25 +78,11 @@ impl GsmClassifier {
                     (hz, turned.collect())
                 })
                 .collect();
-            Template {
-                kind,
-                name,
-                modulation,
-                first_symbol,
-                burst_symbols,
-                by_offset,
-            }
+            Template { kind, name, modulation, first_symbol, burst_symbols, by_offset }
         };
         let mut templates = Vec::new();
         for (bits, name) in gsm::ACCESS_SYNC.iter().zip(gsm::ACCESS_SYNC_NAMES) {
-            templates.push(template(
-                Kind::Access,
-                name,
-                GMSK,
-                gsm::ACCESS_SYNC_START,
-                gsm::ACCESS_BURST_SYMBOLS,
-                bits,
-            ));
+            templates.push(template(Kind::Access, name, GMSK, gsm::ACCESS_SYNC_START, gsm::ACCESS_BURST_SYMBOLS, bits));
         }
         for (bits, name) in gsm::TSC.iter().zip(gsm::TSC_NAMES) {
             for modulation in [GMSK, PSK8] {
@@ -142,11 +124,7 @@ impl GsmClassifier {
                     }
                     at += 2;
                 }
-                let least = if template.kind == Kind::Access {
-                    ACCESS_RHO
-                } else {
-                    NORMAL_RHO
-                };
+                let least = if template.kind == Kind::Access { ACCESS_RHO } else { NORMAL_RHO };
                 if peak.0 < least - 0.1 || best.is_some_and(|b| peak.0 < b.rho - 0.1) {
                     continue;
                 }
@@ -166,12 +144,7 @@ impl GsmClassifier {
                     let bend = a - 2.0 * rho + c;
                     let fraction = if bend < 0.0 { 0.5 * (a - c) / bend } else { 0.0 };
                     let start = at as f64 + f64::from(fraction.clamp(-0.5, 0.5)) - lead;
-                    best = Some(Match {
-                        template: index,
-                        offset_hz: *hz,
-                        start,
-                        rho,
-                    });
+                    best = Some(Match { template: index, offset_hz: *hz, start, rho });
                 }
             }
         }
@@ -287,11 +260,7 @@ fn correlation<const STEP: usize>(x: &[Complex32], reference: &[Complex32]) -> f
         energy += a.norm_sqr();
         own += r.norm_sqr();
     }
-    if energy > 0.0 {
-        sum.norm_sqr() / (energy * own)
-    } else {
-        0.0
-    }
+    if energy > 0.0 { sum.norm_sqr() / (energy * own) } else { 0.0 }
 }
 
 /// What is left of the carrier offset after the step that matched: the phase between the stretch's halves.
@@ -306,11 +275,7 @@ fn residual_offset_hz(y: &[Complex32], found: &Match, template: &Template, rate:
         return 0.0;
     }
     let sum = |from: usize| -> Complex32 {
-        y[at + from..at + from + half]
-            .iter()
-            .zip(&reference[from..from + half])
-            .map(|(a, r)| a * r)
-            .sum()
+        y[at + from..at + from + half].iter().zip(&reference[from..from + half]).map(|(a, r)| a * r).sum()
     };
     let turn = (sum(half) * sum(0).conj()).arg();
     f64::from(turn) / std::f64::consts::TAU * rate / half as f64
@@ -339,11 +304,7 @@ fn modulate_gmsk(bits: &[u8]) -> Vec<Complex32> {
     };
     let phase_of = |t: f64| -> f64 {
         let i = (t + f64::from(SPAN)) * steps_per_symbol as f64;
-        if i <= 0.0 {
-            0.0
-        } else {
-            pulse[(i as usize).min(pulse.len() - 1)]
-        }
+        if i <= 0.0 { 0.0 } else { pulse[(i as usize).min(pulse.len() - 1)] }
     };
     let mut before = 1u8;
     let symbols: Vec<f64> = bits
@@ -357,11 +318,8 @@ fn modulate_gmsk(bits: &[u8]) -> Vec<Complex32> {
     (0..bits.len() * SPS)
         .map(|n| {
             let t = n as f64 / SPS as f64;
-            let phase: f64 = symbols
-                .iter()
-                .enumerate()
-                .map(|(i, a)| a * std::f64::consts::FRAC_PI_2 * phase_of(t - i as f64))
-                .sum();
+            let phase: f64 =
+                symbols.iter().enumerate().map(|(i, a)| a * std::f64::consts::FRAC_PI_2 * phase_of(t - i as f64)).sum();
             Complex32::new(phase.cos() as f32, phase.sin() as f32)
         })
         .collect()
@@ -387,11 +345,7 @@ fn modulate_8psk(bits: &[u8]) -> Vec<Complex32> {
         t => (std::f64::consts::FRAC_PI_2 - turned(t - 4.0)).sin(),
     };
     let c0 = |t: f64| {
-        if (0.0..=5.0).contains(&t) {
-            s(t) * s(t + 1.0) * s(t + 2.0) * s(t + 3.0)
-        } else {
-            0.0
-        }
+        if (0.0..=5.0).contains(&t) { s(t) * s(t + 1.0) * s(t + 2.0) * s(t + 3.0) } else { 0.0 }
     };
     (0..bits.len() * SPS)
         .map(|n| {

@@ -30,15 +30,7 @@ pub fn judge(segment: &Segment, rate_hz: f64) -> Option<Proposal> {
     } else if uplink && (250e-6..12e-3).contains(&seconds) && (120e3..20e6).contains(&width) {
         (Standard::Unknown, Kind::Unknown, -0.5)
     } else {
-        (
-            Standard::Other,
-            if width < 500e3 {
-                Kind::Narrowband
-            } else {
-                Kind::Wideband
-            },
-            -3.0,
-        )
+        (Standard::Other, if width < 500e3 { Kind::Narrowband } else { Kind::Wideband }, -3.0)
     };
     Some(Proposal {
         standard,
@@ -51,9 +43,6 @@ pub fn judge(segment: &Segment, rate_hz: f64) -> Option<Proposal> {
         channel: None,
         carrier_offset_hz: None,
         standard_confidence: 0.5,
-        detail: Detail {
-            evidence: vec![Evidence::new("shape", seconds * 1e3, llr)],
-            ..Detail::default()
-        },
+        detail: Detail { evidence: vec![Evidence::new("shape", seconds * 1e3, llr)], ..Detail::default() },
     })
 }

@@ -7,9 +7,7 @@ use rand_chacha::ChaCha8Rng;
 /// cs16 noise of -57 dBFS, `samples` long.
 pub fn noise(samples: usize, seed: u64) -> Vec<i16> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    (0..2 * samples)
-        .map(|_| ((0..8).map(|_| rng.random::<f32>() - 0.5).sum::<f32>() * 40.0) as i16)
-        .collect()
+    (0..2 * samples).map(|_| ((0..8).map(|_| rng.random::<f32>() - 0.5).sum::<f32>() * 40.0) as i16).collect()
 }
 
 /// Adds a burst of a band-limited carrier: a tone with a little frequency wobble, 200 kHz wide.

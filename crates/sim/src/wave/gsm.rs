@@ -82,11 +82,7 @@ impl GmskBurst {
             sum += a;
             turns.push(sum);
         }
-        Self {
-            symbols: bits.len(),
-            turns,
-            alpha,
-        }
+        Self { symbols: bits.len(), turns, alpha }
     }
 
     /// Length in seconds, ramps left out.
@@ -160,26 +156,12 @@ mod tests {
         let bits = normal_burst(3, &mut ChaCha8Rng::seed_from_u64(1));
         for rate in [1e6, 2.4e6, 10e6] {
             let inside = (bits.len() as f64 / gsm::SYMBOL_RATE * rate) as usize;
-            assert!(
-                rendered(&bits, rate, 0.0, inside)
-                    .iter()
-                    .all(|x| (x.norm() - 1.0).abs() < 1e-5),
-                "{rate}"
-            );
+            assert!(rendered(&bits, rate, 0.0, inside).iter().all(|x| (x.norm() - 1.0).abs() < 1e-5), "{rate}");
         }
         let lead = rendered(&bits, 10e6, -40e-6, 400);
-        assert!(
-            lead[..120].iter().all(|x| x.norm() == 0.0),
-            "nothing earlier than 28 us"
-        );
-        assert!(
-            lead[120..220].iter().all(|x| x.norm() < 0.0317),
-            "-30 dB until 18 us before"
-        );
-        assert!(
-            lead[220..300].iter().all(|x| x.norm() < 0.5),
-            "-6 dB until 10 us before"
-        );
+        assert!(lead[..120].iter().all(|x| x.norm() == 0.0), "nothing earlier than 28 us");
+        assert!(lead[120..220].iter().all(|x| x.norm() < 0.0317), "-30 dB until 18 us before");
+        assert!(lead[220..300].iter().all(|x| x.norm() < 0.5), "-6 dB until 10 us before");
     }
 
     #[test]
@@ -206,26 +188,17 @@ mod tests {
         for code in 0..8 {
             let soft = soft_bits(&normal_burst(code, &mut rng), 0.0);
             let score = |at: usize| {
-                let sum: Complex32 = gsm::TSC[code]
-                    .iter()
-                    .enumerate()
-                    .map(|(i, b)| soft[at + i] * (1.0 - 2.0 * f32::from(*b)))
-                    .sum();
+                let sum: Complex32 =
+                    gsm::TSC[code].iter().enumerate().map(|(i, b)| soft[at + i] * (1.0 - 2.0 * f32::from(*b))).sum();
                 sum.norm() / 26.0
             };
             let peak = score(gsm::NORMAL_TSC_START);
             assert!(peak > 0.8, "TSC{code}: {peak}"); // the rest is GMSK's own intersymbol interference
-            assert!(
-                (1..6).all(|d| score(61 - d) < 0.6 * peak && score(61 + d) < 0.6 * peak),
-                "TSC{code}"
-            );
+            assert!((1..6).all(|d| score(61 - d) < 0.6 * peak && score(61 + d) < 0.6 * peak), "TSC{code}");
         }
         let soft = soft_bits(&access_burst(0, &mut rng), 0.0);
-        let sum: Complex32 = gsm::ACCESS_SYNC[0]
-            .iter()
-            .enumerate()
-            .map(|(i, b)| soft[8 + i] * (1.0 - 2.0 * f32::from(*b)))
-            .sum();
+        let sum: Complex32 =
+            gsm::ACCESS_SYNC[0].iter().enumerate().map(|(i, b)| soft[8 + i] * (1.0 - 2.0 * f32::from(*b))).sum();
         assert!(sum.norm() / 41.0 > 0.8);
     }
 
@@ -257,11 +230,7 @@ mod tests {
                 .sum();
             sum.norm_sqr()
         };
-        let band = |low: f64, high: f64| {
-            (0..20)
-                .map(|i| power(low + (high - low) * f64::from(i) / 20.0))
-                .sum::<f64>()
-        };
+        let band = |low: f64, high: f64| (0..20).map(|i| power(low + (high - low) * f64::from(i) / 20.0)).sum::<f64>();
         assert!(
             10.0 * (band(380e3, 420e3) / band(-20e3, 20e3)).log10() < -50.0,
             "TS 45.005 4.2.1 asks for -60 at 400 kHz"

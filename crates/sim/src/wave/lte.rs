@@ -104,44 +104,27 @@ impl OfdmBurst {
 /// The Zadoff-Chu sequence of root `u` and odd length `n_zc`. TS 36.211 clauses 5.5.1.1 and 5.7.2.
 pub fn zadoff_chu(u: usize, n_zc: usize) -> Vec<Complex<f64>> {
     // u n (n + 1) modulo 2 n_zc keeps the angle exact.
-    (0..n_zc)
-        .map(|n| Complex::cis(-PI * ((u * n * (n + 1)) % (2 * n_zc)) as f64 / n_zc as f64))
-        .collect()
+    (0..n_zc).map(|n| Complex::cis(-PI * ((u * n * (n + 1)) % (2 * n_zc)) as f64 / n_zc as f64)).collect()
 }
 
 /// The reference signal of group `u`, number 0, turned by `shift` twelfths. TS 36.211 clause 5.5.1.
 pub fn reference_signal(u: usize, subcarriers: usize, shift: usize) -> Vec<Complex<f64>> {
-    let qpsk = |phi: &[i8]| {
-        phi.iter()
-            .map(|&p| Complex::cis(f64::from(p) * FRAC_PI_4))
-            .collect::<Vec<_>>()
-    };
+    let qpsk = |phi: &[i8]| phi.iter().map(|&p| Complex::cis(f64::from(p) * FRAC_PI_4)).collect::<Vec<_>>();
     let base = match subcarriers {
         12 => qpsk(&DMRS_PHI_12[u % 30]),
         24 => qpsk(&DMRS_PHI_24[u % 30]),
         _ => {
             let n_zc = lte::dmrs_n_zc(subcarriers);
-            zadoff_chu(lte::dmrs_root(n_zc, u % 30, 0), n_zc)
-                .into_iter()
-                .cycle()
-                .take(subcarriers)
-                .collect()
+            zadoff_chu(lte::dmrs_root(n_zc, u % 30, 0), n_zc).into_iter().cycle().take(subcarriers).collect()
         }
     };
-    base.iter()
-        .enumerate()
-        .map(|(n, x)| x * Complex::cis(TAU * ((shift * n) % 12) as f64 / 12.0))
-        .collect()
+    base.iter().enumerate().map(|(n, x)| x * Complex::cis(TAU * ((shift * n) % 12) as f64 / 12.0)).collect()
 }
 
 /// To single precision, with the squares summing to 1 where every input has magnitude 1.
 fn scaled(values: &[Complex<f64>], turn: Complex<f64>) -> Vec<Complex32> {
     let scale = 1.0 / (values.len() as f64).sqrt();
-    values
-        .iter()
-        .map(|x| x * turn * scale)
-        .map(|x| Complex32::new(x.re as f32, x.im as f32))
-        .collect()
+    values.iter().map(|x| x * turn * scale).map(|x| Complex32::new(x.re as f32, x.im as f32)).collect()
 }
 
 /// Frequency of the first subcarrier of a resource block, from the carrier, in hertz. TS 36.211 clause 5.6.
@@ -217,13 +200,7 @@ pub fn pucch1_slot((block, carrier): (u16, u16), (u, shift, cover): (usize, usiz
                 2..=4 => Complex::cis(TAU * ((l - 2) * (cover % 3)) as f64 / 3.0),
                 _ => Complex::new(data * COVER[cover % 3][if l < 2 { l } else { l - 3 }], 0.0),
             };
-            OfdmSymbol::new(
-                lte::symbol_start_ts(l),
-                lte::cp_ts(l),
-                lte::SYMBOL_TS,
-                grid,
-                scaled(&base, turn),
-            )
+            OfdmSymbol::new(lte::symbol_start_ts(l), lte::cp_ts(l), lte::SYMBOL_TS, grid, scaled(&base, turn))
         })
         .collect();
     OfdmBurst { symbols }
@@ -234,23 +211,14 @@ pub fn pucch1_slot((block, carrier): (u16, u16), (u, shift, cover): (usize, usiz
 /// Time 0 is the start of its cyclic prefix, the last symbol of a subframe.
 pub fn srs((first, count, carrier): (u16, u16, u16), comb: u8, (u, shift): (usize, usize)) -> OfdmBurst {
     let length = usize::from(count) * lte::RB_SUBCARRIERS / 2;
-    let grid = (
-        block_first_hz(first, carrier) + f64::from(comb % 2) * lte::SUBCARRIER_HZ,
-        2.0 * lte::SUBCARRIER_HZ,
-    );
+    let grid = (block_first_hz(first, carrier) + f64::from(comb % 2) * lte::SUBCARRIER_HZ, 2.0 * lte::SUBCARRIER_HZ);
     // Eight shifts, not twelve. TS 36.211 clause 5.5.3.1.
     let sequence: Vec<Complex<f64>> = reference_signal(u, length, 0)
         .iter()
         .enumerate()
         .map(|(n, x)| x * Complex::cis(TAU * ((shift * n) % 8) as f64 / 8.0))
         .collect();
-    let symbol = OfdmSymbol::new(
-        0,
-        lte::CP_OTHER_TS,
-        lte::SYMBOL_TS,
-        grid,
-        scaled(&sequence, Complex::ONE),
-    );
+    let symbol = OfdmSymbol::new(0, lte::CP_OTHER_TS, lte::SYMBOL_TS, grid, scaled(&sequence, Complex::ONE));
     OfdmBurst { symbols: vec![symbol] }
 }
 
@@ -263,14 +231,9 @@ pub fn prach(format: &PrachFormat, (u, shift): (usize, usize), (first, carrier):
     let mut scratch = vec![Complex::default(); fft.get_inplace_scratch_len()];
     fft.process_with_scratch(&mut sequence, &mut scratch);
     let unitary = Complex::new(1.0 / (n_zc as f64).sqrt(), 0.0);
-    let grid = (
-        block_edge_hz(first, carrier) + format.first_subcarrier_hz(),
-        format.spacing_hz,
-    );
+    let grid = (block_edge_hz(first, carrier) + format.first_subcarrier_hz(), format.spacing_hz);
     let body = format.sequence_ts * format.repeats;
-    OfdmBurst {
-        symbols: vec![OfdmSymbol::new(0, format.cp_ts, body, grid, scaled(&sequence, unitary))],
-    }
+    OfdmBurst { symbols: vec![OfdmSymbol::new(0, format.cp_ts, body, grid, scaled(&sequence, unitary))] }
 }
 
 #[cfg(test)]
@@ -322,10 +285,7 @@ mod tests {
         let whole = rendered(&burst, 5e-6, 2.4e6, 200);
         let later = rendered(&burst, 5e-6 + 800e-6, 2.4e6, 200);
         let sum: Complex32 = whole.iter().zip(&later).map(|(a, b)| a * b.conj()).sum();
-        assert!(
-            (f64::from(sum.norm()) / 200.0 / power(&whole) - 1.0).abs() < 1e-3,
-            "the prefix is cyclic"
-        );
+        assert!((f64::from(sum.norm()) / 200.0 / power(&whole) - 1.0).abs() < 1e-3, "the prefix is cyclic");
     }
 
     #[test]
@@ -334,11 +294,7 @@ mod tests {
         let rate = 7.68e6;
         for (name, burst, blocks) in [
             ("pusch", pusch((3, 8, 25), Modulation::Qpsk, (4, 0), &mut rng), (3, 8)),
-            (
-                "pusch 16qam",
-                pusch((20, 1, 25), Modulation::Qam16, (4, 0), &mut rng),
-                (20, 1),
-            ),
+            ("pusch 16qam", pusch((20, 1, 25), Modulation::Qam16, (4, 0), &mut rng), (20, 1)),
             ("pucch", pucch1_slot((24, 25), (7, 3, 1), true), (24, 1)),
             ("srs", srs((5, 12, 25), 1, (7, 2)), (5, 12)),
             ("prach", prach(&lte::PRACH_FORMATS[0], (140, 0), (10, 25)), (10, 6)),
@@ -379,12 +335,7 @@ mod tests {
 
     #[test]
     fn symbols_are_the_sums_of_their_subcarriers() {
-        let burst = pusch(
-            (0, 100, 100),
-            Modulation::Qam16,
-            (21, 1),
-            &mut ChaCha8Rng::seed_from_u64(4),
-        );
+        let burst = pusch((0, 100, 100), Modulation::Qam16, (21, 1), &mut ChaCha8Rng::seed_from_u64(4));
         let (rate, symbol) = (20e6, &burst.symbols[3]);
         let start_s = symbol.start_s + 3e-6;
         let x = rendered(&burst, start_s, rate, 1200);
@@ -410,10 +361,7 @@ mod tests {
     fn pieces_join_without_a_seam() {
         let burst = pusch((2, 3, 6), Modulation::Qpsk, (1, 0), &mut ChaCha8Rng::seed_from_u64(3));
         let whole = rendered(&burst, -1e-5, 2e6, 2040);
-        let (first, rest) = (
-            rendered(&burst, -1e-5, 2e6, 777),
-            rendered(&burst, -1e-5 + 777.0 / 2e6, 2e6, 2040 - 777),
-        );
+        let (first, rest) = (rendered(&burst, -1e-5, 2e6, 777), rendered(&burst, -1e-5 + 777.0 / 2e6, 2e6, 2040 - 777));
         for (a, b) in whole.iter().zip(first.iter().chain(&rest)) {
             assert!((a - b).norm() < 1e-4);
         }

@@ -19,11 +19,7 @@ impl FmVoice {
         let tones = (0..count)
             .map(|_| {
                 let hz = rng.random_range(300.0..3000.0);
-                (
-                    hz,
-                    deviation_hz / hz / f64::from(count).sqrt(),
-                    rng.random_range(0.0..TAU),
-                )
+                (hz, deviation_hz / hz / f64::from(count).sqrt(), rng.random_range(0.0..TAU))
             })
             .collect();
         Self { tones }
@@ -33,12 +29,7 @@ impl FmVoice {
     pub fn render(&self, start_s: f64, step_s: f64, out: &mut [Complex32]) {
         // The phase is smooth over a voice tone's cycle: every 16th instant exactly, straight lines between.
         const RUN: usize = 16;
-        let phase = |t: f64| {
-            self.tones
-                .iter()
-                .map(|(hz, index, at)| index * (TAU * hz * t + at).sin())
-                .sum::<f64>()
-        };
+        let phase = |t: f64| self.tones.iter().map(|(hz, index, at)| index * (TAU * hz * t + at).sin()).sum::<f64>();
         let mut from = phase(start_s);
         for (run, chunk) in out.chunks_mut(RUN).enumerate() {
             let to = phase(start_s + ((run + 1) * RUN) as f64 * step_s);

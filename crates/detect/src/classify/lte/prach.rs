@@ -75,11 +75,7 @@ impl PrachSearch {
         let fft = planner.plan_fft_forward(window);
         let tones = planner.plan_fft_forward(N_ZC);
         let lags = planner.plan_fft_inverse(2048);
-        let scratch = [&fft, &tones, &lags]
-            .iter()
-            .map(|f| f.get_inplace_scratch_len())
-            .max()
-            .unwrap_or(0);
+        let scratch = [&fft, &tones, &lags].iter().map(|f| f.get_inplace_scratch_len()).max().unwrap_or(0);
         let mut inverse_of = vec![0; N_ZC];
         for (u, inverse) in inverse_of.iter_mut().enumerate().skip(1) {
             *inverse = (1..N_ZC).find(|h| u * h % N_ZC == 1).unwrap_or(1);
@@ -173,13 +169,7 @@ impl PrachSearch {
             tried.push(first);
             if let Some((root, peak)) = self.root_at(first) {
                 let center_hz = hz_of(first as f64 + (N_ZC / 2) as f64);
-                sightings.push(Sighting {
-                    window_start: snippet.start + at as u64,
-                    center_hz,
-                    root,
-                    peak,
-                    ratio,
-                });
+                sightings.push(Sighting { window_start: snippet.start + at as u64, center_hz, root, peak, ratio });
             }
         }
     }
@@ -215,18 +205,10 @@ impl PrachSearch {
 
     /// Peak over mean of the correlation with a root over all lags, sampled 2.4 times as densely as the sequence.
     fn correlate(&mut self, first: usize, root: usize) -> f32 {
-        let reference = self
-            .references
-            .entry(root)
-            .or_insert_with(|| spectrum_of_root(root, self.tones.as_ref()));
+        let reference = self.references.entry(root).or_insert_with(|| spectrum_of_root(root, self.tones.as_ref()));
         self.padded.fill(Complex32::ZERO);
         let mut energy = 0.0;
-        for ((p, x), r) in self
-            .padded
-            .iter_mut()
-            .zip(&self.spectrum[first..first + N_ZC])
-            .zip(reference.iter())
-        {
+        for ((p, x), r) in self.padded.iter_mut().zip(&self.spectrum[first..first + N_ZC]).zip(reference.iter()) {
             *p = x * r;
             energy += p.norm_sqr();
         }
@@ -310,16 +292,8 @@ impl PrachSearch {
                 resource_blocks: Some(6),
                 evidence: vec![
                     // Of peaks above 45, none was of anything else in 4,300 windows of other LTE signals.
-                    Evidence::new(
-                        "preamble_correlation",
-                        peak,
-                        (3.0 + (peak / f64::from(LEAST_PEAK)).ln()).min(6.0),
-                    ),
-                    Evidence::new(
-                        "duration_misfit_us",
-                        (seconds - nominal) * 1e6,
-                        if fits { 1.0 } else { -1.0 },
-                    ),
+                    Evidence::new("preamble_correlation", peak, (3.0 + (peak / f64::from(LEAST_PEAK)).ln()).min(6.0)),
+                    Evidence::new("duration_misfit_us", (seconds - nominal) * 1e6, if fits { 1.0 } else { -1.0 }),
                     Evidence::new("band_power_ratio", sighting.ratio, 0.0),
                 ],
                 ..Detail::default()
@@ -353,11 +327,7 @@ mod tests {
     const RATE_HZ: f64 = 3.84e6;
 
     fn floor(density: f32) -> NoiseFloor {
-        NoiseFloor {
-            center_hz: 847e6,
-            rate_hz: RATE_HZ,
-            density: vec![density; 128],
-        }
+        NoiseFloor { center_hz: 847e6, rate_hz: RATE_HZ, density: vec![density; 128] }
     }
 
     /// A preamble of format 0 with its prefix, by its definition as a sum of subcarriers, in noise.
@@ -366,10 +336,7 @@ mod tests {
         let mut gauss = || {
             let (a, b): (f32, f32) = (rng.random::<f32>().max(1e-9), rng.random());
             let r = (-a.ln()).sqrt();
-            Complex32::new(
-                r * (std::f32::consts::TAU * b).cos(),
-                r * (std::f32::consts::TAU * b).sin(),
-            )
+            Complex32::new(r * (std::f32::consts::TAU * b).cos(), r * (std::f32::consts::TAU * b).sin())
         };
         let mut iq: Vec<Complex32> = (0..16_000).map(|_| gauss()).collect();
         let n = (SEQUENCE_S * RATE_HZ) as usize;
@@ -383,9 +350,7 @@ mod tests {
         for (k, z) in bins.iter().enumerate() {
             grid[(k + n - 300) % n] = *z;
         }
-        planner
-            .plan_fft_inverse(n)
-            .process_with_scratch(&mut grid, &mut vec![Complex32::ZERO; 4 * n]);
+        planner.plan_fft_inverse(n).process_with_scratch(&mut grid, &mut vec![Complex32::ZERO; 4 * n]);
         // Noise has power 1 over the rate: in 1.08 MHz it is 1.08 / 3.84.
         let amplitude = (10f64.powf(snr_db / 10.0) * 1.08e6 / RATE_HZ).sqrt() as f32;
         let rms = (grid.iter().map(Complex32::norm_sqr).sum::<f32>() / n as f32).sqrt();
@@ -397,16 +362,9 @@ mod tests {
     }
 
     fn search(iq: &[Complex32], density: f32) -> Vec<Proposal> {
-        let snippet = Snippet {
-            iq,
-            start: 1_000,
-            rate_hz: RATE_HZ,
-            center_hz: 847e6,
-        };
+        let snippet = Snippet { iq, start: 1_000, rate_hz: RATE_HZ, center_hz: 847e6 };
         let mut out = Vec::new();
-        PrachSearch::new(RATE_HZ)
-            .unwrap()
-            .search(&snippet, &floor(density), &mut out);
+        PrachSearch::new(RATE_HZ).unwrap().search(&snippet, &floor(density), &mut out);
         out
     }
 
@@ -419,11 +377,7 @@ mod tests {
                 assert_eq!(found.len(), 1, "root {root} shift {shift}: {found:?}");
                 assert_eq!(found[0].detail.root, Some(root as u16));
                 assert_eq!(found[0].detail.format, Some(0));
-                assert!(
-                    (found[0].start - 7_000.0).abs() < 60.0,
-                    "root {root}: {}",
-                    found[0].start
-                );
+                assert!((found[0].start - 7_000.0).abs() < 60.0, "root {root}: {}", found[0].start);
             }
         }
     }

@@ -66,18 +66,14 @@ impl SharedChannelClassifier {
     fn load(&mut self, region: &Region, snippet: &Snippet<'_>) -> Option<(Vec<Complex32>, f64, f64)> {
         let seconds = region.count as f64 / snippet.rate_hz;
         let width = region.high_hz - region.low_hz;
-        let (_, _, channelizer) = self
-            .channelizers
-            .iter_mut()
-            .find(|(longest, widest, _)| seconds <= *longest && width <= *widest)?;
+        let (_, _, channelizer) =
+            self.channelizers.iter_mut().find(|(longest, widest, _)| seconds <= *longest && width <= *widest)?;
         let lead = 0.3e-3_f64.min(0.2 * WINDOW_S);
         let start = region.start as i64 - (lead * snippet.rate_hz) as i64;
         channelizer.load(snippet, start);
         let middle = (region.low_hz + region.high_hz) / 2.0 - snippet.center_hz;
         // Room beside the blocks, so that the filter does not smear the prefix.
-        let y = channelizer
-            .band(middle, width / 2.0 + 60e3, width / 2.0 + 140e3)
-            .to_vec();
+        let y = channelizer.band(middle, width / 2.0 + 60e3, width / 2.0 + 140e3).to_vec();
         Some((y, channelizer.out_rate_hz(), start as f64))
     }
 }
@@ -105,13 +101,7 @@ impl Classifier for SharedChannelClassifier {
         if slots < 1.0 || !(whole || shortened) {
             return;
         }
-        out.extend(self.blocks(
-            region,
-            snippet,
-            floor,
-            slots.max(if whole { 1.0 } else { 2.0 }) as usize,
-            !whole,
-        ));
+        out.extend(self.blocks(region, snippet, floor, slots.max(if whole { 1.0 } else { 2.0 }) as usize, !whole));
     }
 }
 
@@ -143,11 +133,7 @@ impl SharedChannelClassifier {
         if chance > if exact { PASS_NARROW } else { PASS } || !box_fits {
             return None;
         }
-        let kind = if slots == 1 && blocks == 1 {
-            Kind::Pucch
-        } else {
-            Kind::Pusch
-        };
+        let kind = if slots == 1 && blocks == 1 { Kind::Pucch } else { Kind::Pusch };
         if slots == 1 && blocks > 1 && chance > PASS * 1e-2 {
             return None;
         }
@@ -187,21 +173,12 @@ impl SharedChannelClassifier {
         let expected = (region.start as f64 - window_start) / snippet.rate_hz * rate;
         let reach = 40e-6 * rate;
         let length = ((USEFUL_S + PREFIX / UNIT_HZ) * rate) as usize - half;
-        let mut best = PrefixFit {
-            start: expected,
-            coherence: 0.0,
-        };
+        let mut best = PrefixFit { start: expected, coherence: 0.0 };
         let mut at = (expected - reach).max(0.0) as usize;
         while (at as f64) < expected + reach && at + length + half <= y.len() {
-            let coherence = coherence_of(std::iter::once((
-                &y[at..at + length],
-                &y[at + half..at + half + length],
-            )));
+            let coherence = coherence_of(std::iter::once((&y[at..at + length], &y[at + half..at + half + length])));
             if coherence > best.coherence {
-                best = PrefixFit {
-                    start: at as f64,
-                    coherence,
-                };
+                best = PrefixFit { start: at as f64, coherence };
             }
             at += 1;
         }
@@ -254,10 +231,7 @@ fn best_fit(y: &[Complex32], rate: f64, expected: f64, slots: usize) -> Option<P
         let pairs = prefixes.iter().filter_map(|&(offset, length)| {
             let from = (start + offset).round() as usize;
             let length = (length.round() as usize).max(1);
-            let (a, b) = (
-                y.get(from..from + length)?,
-                y.get(from + useful..from + useful + length)?,
-            );
+            let (a, b) = (y.get(from..from + length)?, y.get(from + useful..from + useful + length)?);
             Some((a, b))
         });
         let coherence = coherence_of(pairs);
@@ -280,9 +254,5 @@ fn coherence_of<'a>(pairs: impl Iterator<Item = (&'a [Complex32], &'a [Complex32
         }
     }
     let energy = f64::from(first) * f64::from(second);
-    if energy > 0.0 {
-        (f64::from(sum.norm_sqr()) / energy).min(1.0)
-    } else {
-        0.0
-    }
+    if energy > 0.0 { (f64::from(sum.norm_sqr()) / energy).min(1.0) } else { 0.0 }
 }

@@ -1,0 +1,109 @@
+//! The hot loop, stage by stage, and whole, with bare `rustfft` of the same size beside it.
+#![allow(missing_docs)] // criterion's macros make public functions
+
+use cellwarden_benches::{RATE_HZ, block, signal};
+use cellwarden_detect::config::FrameGeometry;
+use cellwarden_detect::convert::convert;
+use cellwarden_detect::floor::FloorTracker;
+use cellwarden_detect::segment::Segmenter;
+use cellwarden_detect::spectrum::PowerSpectrum;
+use cellwarden_detect::{DetectConfig, Detector};
+use cellwarden_types::SampleFormat;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use num_complex::Complex32;
+use rustfft::FftPlanner;
+use std::hint::black_box;
+use std::time::Duration;
+
+const CHUNK: usize = 1 << 18;
+
+fn rows(bytes: &[u8], geometry: FrameGeometry) -> Vec<f32> {
+    let n = geometry.n_fft;
+    let mut spectrum = PowerSpectrum::new(n, RATE_HZ);
+    let frames = (bytes.len() / 4 - n) / geometry.hop + 1;
+    let mut rows = vec![0.0; frames * n];
+    for (i, row) in rows.chunks_exact_mut(n).enumerate() {
+        let at = i * geometry.hop * 4;
+        spectrum.process(SampleFormat::Cs16, &bytes[at..at + n * 4], row);
+    }
+    rows
+}
+
+fn stages(c: &mut Criterion) {
+    let geometry = FrameGeometry::for_rate(RATE_HZ);
+    let n = geometry.n_fft;
+    let quiet = signal(CHUNK, false, 1);
+    let mut group = c.benchmark_group("stage");
+    group.throughput(Throughput::Elements(CHUNK as u64)).measurement_time(Duration::from_secs(2)).sample_size(20);
+
+    let fft = FftPlanner::new().plan_fft_forward(n);
+    let mut scratch = vec![Complex32::ZERO; fft.get_inplace_scratch_len()];
+    let mut iq = vec![Complex32::ZERO; CHUNK];
+    convert(SampleFormat::Cs16, &quiet, &mut iq);
+    group.bench_function("reference: rustfft", |b| {
+        b.iter_batched_ref(
+            || iq.clone(),
+            |iq| iq.chunks_exact_mut(n).for_each(|frame| fft.process_with_scratch(frame, &mut scratch)),
+            BatchSize::LargeInput,
+        );
+    });
+    group.bench_function("convert cs16", |b| b.iter(|| convert(SampleFormat::Cs16, black_box(&quiet), &mut iq)));
+    let mut spectrum = PowerSpectrum::new(n, RATE_HZ);
+    let mut row = vec![0.0; n];
+    group.bench_function("convert + window + FFT + power, half overlap", |b| {
+        b.iter(|| {
+            let mut at = 0;
+            while at + n * 4 <= quiet.len() {
+                spectrum.process(SampleFormat::Cs16, &quiet[at..at + n * 4], &mut row);
+                at += geometry.hop * 4;
+            }
+            black_box(row[0])
+        });
+    });
+    let quiet_rows = rows(&quiet, geometry);
+    let mut floor = FloorTracker::new(n, 0.0);
+    group.bench_function("floor", |b| b.iter(|| floor.update(black_box(&quiet_rows))));
+    let busy_rows = rows(&signal(CHUNK, true, 2), geometry);
+    for (name, rows) in [("segmentation, quiet", &quiet_rows), ("segmentation, busy", &busy_rows)] {
+        group.bench_function(name, |b| {
+            b.iter_batched_ref(
+                || (Segmenter::new(geometry, RATE_HZ, 897.5e6, &DetectConfig::default()), Vec::new()),
+                |(segmenter, out)| segmenter.process(rows, floor.floor(), out),
+                BatchSize::LargeInput,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn whole(c: &mut Criterion) {
+    let second = RATE_HZ as usize;
+    let mut group = c.benchmark_group("whole path, one second at 20 Msps");
+    group.throughput(Throughput::Elements(second as u64)).measurement_time(Duration::from_secs(5)).sample_size(10);
+    for (name, busy) in [("quiet", false), ("busy: segmentation and classification", true)] {
+        let bytes = signal(second, busy, 3);
+        group.bench_function(name, |b| {
+            b.iter_batched_ref(
+                || {
+                    let blocks: Vec<_> = bytes
+                        .chunks(65_536 * 4)
+                        .enumerate()
+                        .map(|(i, part)| block(part.to_vec(), (i * 65_536) as u64))
+                        .collect();
+                    (Detector::new("bench".into(), DetectConfig::default()), blocks, Vec::new())
+                },
+                |(detector, blocks, out)| {
+                    for block in blocks.iter() {
+                        detector.process(block, out);
+                    }
+                    detector.finish(out);
+                },
+                BatchSize::LargeInput,
+            );
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, stages, whole);
+criterion_main!(benches);

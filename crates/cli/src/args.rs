@@ -1,0 +1,176 @@
+//! What can be typed.
+
+use cellwarden_types::{Hertz, SampleFormat, UtcNanos};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Finds contraband phones by what they transmit, and says in which cell block.
+///
+/// cellwarden only listens: it never transmits, never decodes content, and never reads or
+/// keeps a subscriber's or a device's identity.
+#[derive(Debug, Parser)]
+#[command(name = "cellwarden", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Replay(ReplayArgs),
+    Simulate(SimulateArgs),
+    Info(InfoArgs),
+    Check(CheckArgs),
+    Bench(BenchArgs),
+    /// Print a completion script for your shell
+    ///
+    /// cellwarden completions bash > /etc/bash_completion.d/cellwarden
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: hits per cell block, and what each sensor heard and lost
+    Table,
+    /// JSON Lines, one record a line, the summary last
+    Jsonl,
+    /// Comma-separated: hits, or bursts with --bursts
+    Csv,
+    /// SigMF metadata with the bursts as annotations
+    Sigmf,
+}
+
+/// How raw samples are to be read, where the file does not say it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Raw samples")]
+pub struct RawArgs {
+    /// Sample type: cu8, cs8, cs16 or cf32 (little endian)
+    #[arg(long = "type", value_name = "TYPE")]
+    pub format: Option<SampleFormat>,
+    /// Sample rate in hertz, with k, M or G (10M)
+    #[arg(long, value_name = "HZ", value_parser = positive)]
+    pub rate: Option<Hertz>,
+    /// Centre frequency in hertz, with k, M or G (902.4M)
+    #[arg(long, value_name = "HZ", value_parser = positive)]
+    pub center: Option<Hertz>,
+    /// Time of the first sample (2026-03-01T06:00:00Z)
+    #[arg(long, value_name = "RFC3339")]
+    pub time: Option<UtcNanos>,
+}
+
+fn positive(text: &str) -> Result<Hertz, String> {
+    let hertz: Hertz = text.parse().map_err(|e: cellwarden_types::units::ParseHertzError| e.to_string())?;
+    if hertz.0 > 0.0 { Ok(hertz) } else { Err(format!("{text:?} is not above zero")) }
+}
+
+/// Find phones in recordings
+///
+/// Several recordings in one run are sensors that listened at the same time. With a site file,
+/// each hit names the cell block.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cellwarden replay corridor.sigmf-meta
+  cellwarden replay --site site.toml a-west=w.sigmf-meta a-east=e.sigmf-meta
+  cellwarden replay --bursts --format jsonl gqrx_20260301_060000_902400000_2400000_fc.raw
+  rx_sdr -f 902.4M -s 2.4M - | cellwarden replay --type cs16 --rate 2.4M --center 902.4M -")]
+pub struct ReplayArgs {
+    /// A recording: SigMF, raw, WAV, HDF5, or - for standard input; NAME= before it names the sensor
+    #[arg(required = true, value_name = "[NAME=]RECORDING")]
+    pub recordings: Vec<String>,
+    /// The site file: blocks, sensors, outside
+    #[arg(long, value_name = "SITE.toml")]
+    pub site: Option<PathBuf>,
+    /// How to print; a table on a terminal, else JSON Lines
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Print every burst as well
+    #[arg(long)]
+    pub bursts: bool,
+    /// Print hits as they open and change, not only closed ones
+    #[arg(long)]
+    pub live: bool,
+    /// How deep to look
+    #[arg(long, value_enum, default_value = "full")]
+    pub depth: DepthArg,
+    /// Play at the recording's own pace
+    #[arg(long)]
+    pub realtime: bool,
+    /// Threads to work on; the result is the same for any number [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Samples in a block; the result is the same for any number
+    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    pub block_samples: u32,
+    /// Read what the detectors have learned from DIR before, and write it there after
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    #[command(flatten)]
+    pub raw: RawArgs,
+}
+
+/// The detector's depth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DepthArg {
+    /// Energy only: nothing is named, so there are no hits
+    Energy,
+    /// Everything
+    Full,
+}
+
+/// Make recordings with known truth from a scene
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  cellwarden simulate testdata/corridor/scene.toml --out /tmp/corridor")]
+pub struct SimulateArgs {
+    /// The scene file
+    #[arg(value_name = "SCENE.toml")]
+    pub scene: PathBuf,
+    /// The folder to write to; it is made if it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Say what is in a recording
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cellwarden info corridor.sigmf-meta
+  cellwarden info corridor.sigmf-meta --png corridor.png")]
+pub struct InfoArgs {
+    /// The recording
+    #[arg(value_name = "RECORDING")]
+    pub recording: PathBuf,
+    /// Draw its spectrum over time, with the bursts on it
+    #[arg(long, value_name = "FILE.png")]
+    pub png: Option<PathBuf>,
+    #[command(flatten)]
+    pub raw: RawArgs,
+}
+
+/// Check a site file, and say what it holds
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The site file
+    #[arg(value_name = "SITE.toml", required = true)]
+    pub sites: Vec<PathBuf>,
+}
+
+/// Measure this machine: million samples a second by stage, and against a bare FFT (JSON)
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Sample rate of the signal
+    #[arg(long, default_value = "20M", value_parser = positive)]
+    pub rate: Hertz,
+    /// Seconds of signal
+    #[arg(long, default_value_t = 2.0)]
+    pub seconds: f64,
+    /// Sample type of the signal
+    #[arg(long = "type", default_value = "cs16")]
+    pub format: SampleFormat,
+    /// Threads
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: u16,
+}

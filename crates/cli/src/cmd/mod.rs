@@ -1,0 +1,26 @@
+//! One subcommand a file.
+
+pub mod bench;
+pub mod check;
+pub mod info;
+pub mod replay;
+pub mod simulate;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+use clap::CommandFactory;
+
+/// Runs what was typed.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Replay(args) => replay::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Info(args) => info::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "cellwarden", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Drives recordings through the detectors: all sensors in step, the same result every time.
+//!
+//! A round advances every sensor by a quarter of a second of its recording, sensors in parallel. What a
+//! round finds is held back until no sensor can add anything earlier, then handed on in order of time.
+
+use crate::args::RawArgs;
+use crate::failure::Failure;
+use cellwarden_capture::{FileSource, Pace, ReaderConfig, ReaderHandle, ReaderMode, spawn_reader};
+use cellwarden_detect::{DetectConfig, Detector};
+use cellwarden_iq::{IqError, OpenOptions, Recording};
+use cellwarden_types::{Burst, Gap, Hertz, SensorLedger, UtcNanos};
+use rayon::prelude::*;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Seconds of recording in a round.
+const ROUND_S: f64 = 0.25;
+/// A detector may still report what began so long before its place in the stream: a chunk, a
+/// cluster and its margins.
+const SETTLED_S: f64 = 0.15;
+/// Blocks between reader and detector.
+const POOL_BLOCKS: usize = 8;
+
+/// What the command line says of raw samples.
+pub fn open_options(raw: &RawArgs) -> OpenOptions {
+    OpenOptions { format: raw.format, rate: raw.rate, center: raw.center, time: raw.time }
+}
+
+/// Opens a recording; says on standard error what had to be left out of it.
+pub fn open_recording(path: &Path, options: &OpenOptions) -> Result<Recording, Failure> {
+    let recording = cellwarden_iq::open(path, options).map_err(|error| match error {
+        // These are about what was typed, not about the file.
+        IqError::Terminal | IqError::Unknown { .. } => Failure::usage(error),
+        _ => Failure::run(error),
+    })?;
+    for warning in &recording.info.warnings {
+        eprintln!("cellwarden: {}: {warning}", path.display());
+    }
+    Ok(recording)
+}
+
+/// A recording that plays the part of a sensor.
+pub struct SensorRun {
+    /// The sensor's name.
+    pub name: Arc<str>,
+    /// UTC of the recording's first sample.
+    pub start_time: Option<UtcNanos>,
+    /// Length, where it is known, in samples.
+    pub samples: Option<u64>,
+    /// Complex samples per second.
+    pub rate: Hertz,
+    /// The detector and what it knows.
+    pub detector: Detector,
+    reader: ReaderHandle,
+    /// Seconds from the earliest recording's first sample to this one's.
+    offset_s: f64,
+    position_s: f64,
+    lost: u64,
+    ended: bool,
+    found: Vec<Event>,
+    failure: Option<Failure>,
+    bursts: Vec<Burst>,
+}
+
+/// Something that a sensor has to say.
+#[derive(Debug)]
+pub enum Event {
+    /// An emission.
+    Burst(Burst),
+    /// Missing samples, and when, in seconds from the recording's first sample.
+    Gap(Gap, f64),
+}
+
+/// How the run is done; the result does not depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Pacing {
+    /// Complex samples in a block.
+    pub block_samples: usize,
+    /// Play at the recording's own pace.
+    pub realtime: bool,
+}
+
+impl SensorRun {
+    /// Starts reading `recording` as sensor `name`.
+    pub fn start(recording: Recording, name: Arc<str>, config: DetectConfig, pacing: Pacing) -> Result<Self, Failure> {
+        let info = &recording.info;
+        let (samples, rate) = (info.samples, info.rate);
+        let start_time = info.captures.first().and_then(|c| c.time);
+        let pace = if pacing.realtime { Pace::RealTime } else { Pace::FlatOut };
+        let source = FileSource::new(recording, Arc::clone(&name), pace);
+        let reader_config =
+            ReaderConfig { block_samples: pacing.block_samples, pool_blocks: POOL_BLOCKS, mode: ReaderMode::Replay };
+        let reader = spawn_reader(Box::new(source), reader_config).map_err(Failure::run)?;
+        Ok(Self {
+            detector: Detector::new(Arc::clone(&name), config),
+            name,
+            start_time,
+            samples,
+            rate,
+            reader,
+            offset_s: 0.0,
+            position_s: 0.0,
+            lost: 0,
+            ended: false,
+            found: Vec::new(),
+            failure: None,
+            bursts: Vec::new(),
+        })
+    }
+
+    /// Works until the recording's place passes `until_s` (from the earliest recording's first sample).
+    fn advance(&mut self, until_s: f64) {
+        while !self.ended && self.position_s + self.offset_s < until_s {
+            match self.reader.recv() {
+                Ok(Some(block)) => {
+                    if let Some(gap) = &block.gap_before {
+                        let at = (block.start.0 + block.lost_before) as f64 / self.rate.0;
+                        self.lost += gap.sample_count;
+                        self.found.push(Event::Gap(gap.clone(), at));
+                    }
+                    self.detector.process(&block, &mut self.bursts);
+                    let end = block.start.0 + block.lost_before + block.samples() as u64;
+                    self.position_s = end as f64 / self.rate.0;
+                    self.reader.recycle(block);
+                }
+                Ok(None) => {
+                    self.detector.finish(&mut self.bursts);
+                    self.ended = true;
+                }
+                Err(error) => {
+                    // What was read before the fault counts, and is reported before the fault is.
+                    self.detector.finish(&mut self.bursts);
+                    self.failure = Some(Failure::run(error));
+                    self.ended = true;
+                }
+            }
+        }
+        self.found.extend(self.bursts.drain(..).map(Event::Burst));
+    }
+
+    /// Where all of this sensor's samples went.
+    pub fn ledger(&self) -> SensorLedger {
+        let counts = self.detector.counts();
+        SensorLedger {
+            expected: counts.processed + self.lost,
+            processed: counts.processed,
+            overflow: self.lost,
+            dropped: 0,
+            overload: 0,
+            deep_skipped: counts.deep_skipped,
+        }
+    }
+}
+
+/// All sensors of a run, in step.
+pub struct Engine {
+    /// The sensors, in the order in which they were named.
+    pub sensors: Vec<SensorRun>,
+    held: Vec<(i64, Event)>,
+    target_s: f64,
+}
+
+impl Engine {
+    /// Puts the sensors on one clock: by their recordings' times where all have one, else all begin together.
+    pub fn new(mut sensors: Vec<SensorRun>) -> Self {
+        let times: Option<Vec<UtcNanos>> = sensors.iter().map(|s| s.start_time).collect();
+        if let Some(earliest) = times.as_ref().and_then(|t| t.iter().min().copied()) {
+            for sensor in &mut sensors {
+                sensor.offset_s = sensor.start_time.map_or(0.0, |t| t.seconds_since(earliest));
+            }
+        }
+        Self { sensors, held: Vec::new(), target_s: 0.0 }
+    }
+
+    /// Seconds of the longest recording, lost samples included, as far as it was worked on.
+    pub fn seconds(&self) -> f64 {
+        self.sensors.iter().map(|s| s.position_s).fold(0.0, f64::max)
+    }
+
+    /// How far all sensors have come, in seconds from the earliest recording's first sample.
+    pub fn settled_s(&self) -> f64 {
+        let place = |s: &SensorRun| if s.ended { f64::INFINITY } else { s.position_s + s.offset_s };
+        self.sensors.iter().map(place).fold(f64::INFINITY, f64::min) - SETTLED_S
+    }
+
+    /// Works one round, and hands over in order of time what can no longer be preceded by anything.
+    /// Returns whether there is more.
+    pub fn round(&mut self, out: &mut Vec<Event>) -> Result<bool, Failure> {
+        self.target_s += ROUND_S;
+        let behind = self.sensors.iter().filter(|s| !s.ended).map(|s| s.offset_s + s.position_s);
+        // Sensors may begin hours apart: do not walk through the time in between.
+        let first = behind.fold(f64::INFINITY, f64::min);
+        if first.is_finite() {
+            self.target_s = self.target_s.max((first / ROUND_S).floor() * ROUND_S + ROUND_S);
+        }
+        let until = self.target_s;
+        self.sensors.par_iter_mut().for_each(|s| s.advance(until));
+        for sensor in &mut self.sensors {
+            let key = |s: f64| ((s + sensor.offset_s) * 1e9).round() as i64;
+            for event in sensor.found.drain(..) {
+                let at = match &event {
+                    Event::Burst(b) => key(b.start_s),
+                    Event::Gap(_, at) => key(*at),
+                };
+                self.held.push((at, event));
+            }
+        }
+        let settled = self.settled_s();
+        let settled = if settled.is_finite() { (settled * 1e9) as i64 } else { i64::MAX };
+        self.held.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| order(x).cmp(&order(y))));
+        let ready = self.held.partition_point(|(at, _)| *at < settled);
+        out.extend(self.held.drain(..ready).map(|(_, event)| event));
+        if let Some(failure) = self.sensors.iter_mut().find_map(|s| s.failure.take()) {
+            out.extend(self.held.drain(..).map(|(_, event)| event));
+            return Err(failure);
+        }
+        Ok(self.sensors.iter().any(|s| !s.ended))
+    }
+}
+
+/// What comes first of things that begin together: gaps, then by sensor, frequency and width.
+fn order(event: &Event) -> (u8, &str, i64, i64) {
+    match event {
+        Event::Gap(gap, _) => (0, &gap.sensor, 0, 0),
+        Event::Burst(b) => (1, &b.sensor, b.freq_lower_hz.round() as i64, b.freq_upper_hz.round() as i64),
+    }
+}

@@ -1,0 +1,206 @@
+//! Joins what several sensors heard of the same emission.
+
+use cellwarden_types::{Burst, Kind, Standard};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Bursts of one emission start within this at all sensors: 10 km of path difference are 33 µs,
+/// the rest is each sensor's timing error.
+const START_TOLERANCE_S: f64 = 120e-6;
+/// An emission takes more bursts until this long after its start, and not longer than [`HOLD_S`].
+const SETTLE_S: f64 = 1e-3;
+/// The longest that an unfinished emission holds back those after it.
+pub(crate) const HOLD_S: f64 = 0.1;
+
+/// One sensor's part of an emission.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heard {
+    /// Index of the sensor.
+    pub sensor: usize,
+    /// Mean power, in dBFS.
+    pub power_dbfs: f64,
+    /// Mean power over noise power, in dB.
+    pub snr_db: f64,
+    /// Probability that a phone of the named standard sent it.
+    pub proof: f64,
+}
+
+/// One emission, as all sensors together heard it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Emission {
+    /// Start on the common clock, in seconds.
+    pub start_s: f64,
+    /// End on the common clock, in seconds.
+    pub end_s: f64,
+    /// Which standard; [`Standard::Unknown`] where no sensor could tell.
+    pub standard: Standard,
+    /// Which kind.
+    pub kind: Kind,
+    /// Band, where known.
+    pub band: Option<String>,
+    /// Channel number of the carrier, where known.
+    pub channel: Option<u32>,
+    /// Lower edge at the sensor that tells most, in hertz.
+    pub freq_lower_hz: f64,
+    /// Upper edge there, in hertz.
+    pub freq_upper_hz: f64,
+    /// One entry for each sensor that heard it.
+    pub heard: Vec<Heard>,
+    /// How telling the burst was that gave the common fields.
+    weight: f64,
+}
+
+impl Emission {
+    /// An emission that one sensor heard.
+    pub fn new(burst: &Burst, sensor: usize, start_s: f64) -> Self {
+        Self {
+            start_s,
+            end_s: start_s + burst.duration_s,
+            standard: burst.standard,
+            kind: burst.kind,
+            band: burst.band.clone(),
+            channel: burst.channel,
+            freq_lower_hz: burst.freq_lower_hz,
+            freq_upper_hz: burst.freq_upper_hz,
+            heard: vec![heard(burst, sensor)],
+            weight: weight(burst),
+        }
+    }
+
+    /// Middle of the band, in hertz.
+    pub fn centre_hz(&self) -> f64 {
+        0.5 * (self.freq_lower_hz + self.freq_upper_hz)
+    }
+
+    /// Width of the band, in hertz, at least 1.
+    pub fn width_hz(&self) -> f64 {
+        (self.freq_upper_hz - self.freq_lower_hz).max(1.0)
+    }
+
+    /// The best proof among the sensors.
+    pub fn proof(&self) -> f64 {
+        self.heard.iter().fold(0.0, |p, h| p.max(h.proof))
+    }
+
+    /// Whether the burst may be another sensor's view of this emission.
+    fn fits(&self, burst: &Burst, sensor: usize, start_s: f64) -> bool {
+        let known = |s: Standard| s != Standard::Unknown;
+        if known(self.standard) && known(burst.standard) && self.standard != burst.standard {
+            return false;
+        }
+        if self.heard.iter().any(|h| h.sensor == sensor) {
+            return false;
+        }
+        let shared = burst.freq_upper_hz.min(self.freq_upper_hz) - burst.freq_lower_hz.max(self.freq_lower_hz);
+        if shared < 0.5 * self.width_hz().min(burst.freq_upper_hz - burst.freq_lower_hz) {
+            return false;
+        }
+        if (start_s - self.start_s).abs() <= START_TOLERANCE_S {
+            return true;
+        }
+        // A long allocation may be cut differently at each sensor; GSM bursts are never cut.
+        let length = burst.duration_s.min(self.end_s - self.start_s);
+        let overlap = (start_s + burst.duration_s).min(self.end_s) - start_s.max(self.start_s);
+        self.standard != Standard::Gsm && burst.standard != Standard::Gsm && overlap >= 0.5 * length
+    }
+
+    fn add(&mut self, burst: &Burst, sensor: usize, start_s: f64) {
+        self.end_s = self.end_s.max(start_s + burst.duration_s);
+        self.heard.push(heard(burst, sensor));
+        if weight(burst) > self.weight {
+            self.weight = weight(burst);
+            (self.standard, self.kind) = (burst.standard, burst.kind);
+            (self.freq_lower_hz, self.freq_upper_hz) = (burst.freq_lower_hz, burst.freq_upper_hz);
+            self.band = burst.band.clone().or(self.band.take());
+            self.channel = burst.channel.or(self.channel);
+        } else {
+            self.band = self.band.take().or_else(|| burst.band.clone());
+            self.channel = self.channel.or(burst.channel);
+        }
+    }
+}
+
+fn heard(burst: &Burst, sensor: usize) -> Heard {
+    let proof = burst.confidence * burst.standard_confidence;
+    Heard {
+        sensor,
+        power_dbfs: burst.power_dbfs,
+        snr_db: burst.snr_db,
+        proof: if burst.standard.is_phone() && proof.is_finite() { proof.clamp(0.0, 1.0) } else { 0.0 },
+    }
+}
+
+/// A named standard before an unnamed one, then the surer, then the stronger.
+fn weight(burst: &Burst) -> f64 {
+    let named = f64::from(u8::from(burst.standard.is_phone()));
+    1e3 * named + 100.0 * burst.confidence * burst.standard_confidence + burst.snr_db.clamp(0.0, 60.0)
+}
+
+/// Puts bursts in order and joins them; what it gives out does not depend on how they arrived.
+#[derive(Debug, Default)]
+pub struct Associator {
+    waiting: BTreeMap<(i64, usize, i64, u64), (f64, Burst)>,
+    arrived: u64,
+    open: VecDeque<Emission>,
+}
+
+impl Associator {
+    /// Takes a burst of a sensor, which starts at `start_s` on the common clock.
+    ///
+    /// Bursts that no phone sent, and such with a number that is none, are left out.
+    pub fn push(&mut self, burst: Burst, sensor: usize, start_s: f64) {
+        let numbers = [
+            start_s,
+            burst.duration_s,
+            burst.freq_lower_hz,
+            burst.freq_upper_hz,
+            burst.power_dbfs,
+            burst.snr_db,
+            burst.confidence,
+            burst.standard_confidence,
+        ];
+        let phone = burst.standard.is_phone() || burst.standard == Standard::Unknown;
+        if !phone || numbers.iter().any(|v| !v.is_finite()) || burst.freq_upper_hz <= burst.freq_lower_hz {
+            return;
+        }
+        self.arrived += 1;
+        let key = ((start_s * 1e9) as i64, sensor, burst.freq_lower_hz as i64, self.arrived);
+        self.waiting.insert(key, (start_s, burst));
+    }
+
+    /// Bursts and emissions that are held at the moment.
+    pub fn held(&self) -> usize {
+        self.waiting.len() + self.open.len()
+    }
+
+    /// Gives the emissions that start before `up_to_s` and can take no more bursts, in order of their start.
+    pub fn take(&mut self, up_to_s: f64, out: &mut Vec<Emission>) {
+        while let Some(entry) = self.waiting.first_entry() {
+            if entry.get().0 > up_to_s {
+                break;
+            }
+            let sensor = entry.key().1;
+            let (start_s, burst) = entry.remove();
+            self.flush(start_s, out);
+            let best = self
+                .open
+                .iter_mut()
+                .filter(|e| e.fits(&burst, sensor, start_s))
+                .min_by(|a, b| (start_s - a.start_s).abs().total_cmp(&(start_s - b.start_s).abs()));
+            match best {
+                Some(emission) => emission.add(&burst, sensor, start_s),
+                None => self.open.push_back(Emission::new(&burst, sensor, start_s)),
+            }
+        }
+        self.flush(up_to_s, out);
+    }
+
+    fn flush(&mut self, now_s: f64, out: &mut Vec<Emission>) {
+        while let Some(first) = self.open.front() {
+            let until = first.end_s.clamp(first.start_s + SETTLE_S, first.start_s + HOLD_S);
+            if until > now_s {
+                break;
+            }
+            out.extend(self.open.pop_front());
+        }
+    }
+}

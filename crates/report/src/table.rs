@@ -1,0 +1,92 @@
+//! The table for people: hits per block, then what each sensor heard and lost.
+
+use crate::Sink;
+use crate::round::rounded;
+use cellwarden_types::{Burst, Hit, Record, Summary};
+use std::io::{self, Write};
+
+pub struct Table<W> {
+    out: W,
+    colour: bool,
+    hits: Vec<Hit>,
+}
+
+impl<W: Write> Table<W> {
+    pub fn new(out: W, colour: bool) -> Self {
+        Self { out, colour, hits: Vec::new() }
+    }
+
+    fn burst(&mut self, b: &Burst) -> io::Result<()> {
+        writeln!(
+            self.out,
+            "{:>12.6} s  {:<12} {:<7} {:<7} {:>10.4} MHz {:>7.0} us {:>7.1} dBFS {:>6.1} dB  {:.2}",
+            b.start_s,
+            b.sensor,
+            b.standard.name(),
+            b.kind.name(),
+            (b.freq_lower_hz + b.freq_upper_hz) / 2e6,
+            b.duration_s * 1e6,
+            b.power_dbfs,
+            b.snr_db,
+            b.confidence
+        )
+    }
+
+    fn summary(&mut self, s: &Summary) -> io::Result<()> {
+        self.hits.sort_by(|a, b| a.block.cmp(&b.block).then(a.start_s.total_cmp(&b.start_s)));
+        let (bold, plain) = if self.colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+        if self.hits.is_empty() {
+            writeln!(self.out, "No phone was heard in {:.1} s.", s.seconds)?;
+        } else {
+            writeln!(
+                self.out,
+                "{bold}{:<12} {:>10} {:>8}  {:<8} {:<8} {:<13} {:>7} {:>11} {:>6}{plain}",
+                "BLOCK", "FROM s", "LENGTH s", "STANDARD", "BAND", "ACTIVITY", "BURSTS", "LEVEL dBFS", "SURE"
+            )?;
+        }
+        for h in &self.hits {
+            let place = h.block_probability.get(&h.block).copied().unwrap_or(0.0);
+            writeln!(
+                self.out,
+                "{:<12} {:>10.3} {:>8.3}  {:<8} {:<8} {:<13} {:>7} {:>11.1} {:>5.0}%  place {:.0}%",
+                h.cell.as_deref().unwrap_or(&h.block),
+                h.start_s,
+                h.end_s - h.start_s,
+                h.standard.name(),
+                h.band.as_deref().unwrap_or("-"),
+                h.activity.name(),
+                h.bursts,
+                h.peak_power_dbfs,
+                h.confidence * 100.0,
+                place * 100.0
+            )?;
+        }
+        writeln!(self.out)?;
+        for (name, ledger) in &s.sensors {
+            let lost = ledger.expected - ledger.processed.min(ledger.expected);
+            let said = if lost == 0 { "nothing lost".to_owned() } else { format!("{lost} samples LOST: not heard") };
+            writeln!(self.out, "sensor {name}: {} samples, {said}", ledger.processed)?;
+        }
+        writeln!(self.out, "{:.1} s in {:.1} s ({:.1} times real time)", s.seconds, s.wall_s, s.realtime_factor)
+    }
+}
+
+impl<W: Write> Sink for Table<W> {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        match rounded(record) {
+            Record::Burst(b) => self.burst(&b),
+            Record::Hit(h) => {
+                self.hits.push(h);
+                Ok(())
+            }
+            Record::Gap(g) => {
+                writeln!(self.out, "gap: {} lost {} samples at sample {}", g.sensor, g.sample_count, g.sample_start)
+            }
+            Record::Summary(s) => self.summary(&s),
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
