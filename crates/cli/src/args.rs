@@ -50,7 +50,7 @@ pub enum Format {
 pub struct RawArgs {
     /// Sample type: cu8, cs8, cs16 or cf32 (little endian)
     #[arg(long = "type", value_name = "TYPE")]
-    pub format: Option<SampleFormat>,
+    pub sample_type: Option<SampleFormat>,
     /// Sample rate in hertz, with k, M or G (10M)
     #[arg(long, value_name = "HZ", value_parser = positive)]
     pub rate: Option<Hertz>,

@@ -23,7 +23,7 @@ const POOL_BLOCKS: usize = 8;
 
 /// What the command line says of raw samples.
 pub fn open_options(raw: &RawArgs) -> OpenOptions {
-    OpenOptions { format: raw.format, rate: raw.rate, center: raw.center, time: raw.time }
+    OpenOptions { format: raw.sample_type, rate: raw.rate, center: raw.center, time: raw.time }
 }
 
 /// Opens a recording; says on standard error what had to be left out of it.
@@ -66,7 +66,7 @@ pub struct SensorRun {
 #[derive(Debug)]
 pub enum Event {
     /// An emission.
-    Burst(Burst),
+    Burst(Box<Burst>),
     /// Missing samples, and when, in seconds from the recording's first sample.
     Gap(Gap, f64),
 }
@@ -135,7 +135,7 @@ impl SensorRun {
                 }
             }
         }
-        self.found.extend(self.bursts.drain(..).map(Event::Burst));
+        self.found.extend(self.bursts.drain(..).map(|b| Event::Burst(Box::new(b))));
     }
 
     /// Where all of this sensor's samples went.

@@ -72,6 +72,7 @@ pub struct Detector {
 struct SwapCounts {
     straight: u32,
     mirrored: u32,
+    tried: u32,
 }
 
 /// What depends on rate, centre and format, from one break of the stream to the next.
@@ -177,7 +178,7 @@ impl Detector {
 
     /// How many GSM bursts read right only with I and Q exchanged, where that is what the signals show.
     pub fn iq_swapped(&self) -> Option<u32> {
-        let SwapCounts { straight, mirrored } = self.swapped;
+        let SwapCounts { straight, mirrored, .. } = self.swapped;
         (mirrored >= 4 && mirrored > 4 * straight).then_some(mirrored)
     }
 
@@ -379,8 +380,14 @@ impl Stream {
             let snippet = Snippet { iq: &parts.iq, start: from, rate_hz: self.rate.0, center_hz: self.center.0 };
             classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, margin, &mut proposals);
             swapped.straight += proposals.len() as u32;
-            swapped.mirrored +=
-                count_mirrored(&mut parts.gsm, &mut parts.mirrored, &cluster, &claimed, &snippet, &self.noise, margin);
+            // A stream is swapped from beginning to end: its first bursts settle it.
+            if swapped.straight < 8 && swapped.tried < 256 {
+                let mirrored = &mut parts.mirrored;
+                let (found, tried) =
+                    count_mirrored(&mut parts.gsm, mirrored, &cluster, &claimed, &snippet, &self.noise, margin);
+                swapped.mirrored += found;
+                swapped.tried += tried;
+            }
             let wide_open = cluster.iter().zip(&claimed).any(|(s, &c)| !c && !s.is_continuous());
             if let Some(prach) = parts.prach.as_mut().filter(|_| wide_open) {
                 let before = proposals.len();
@@ -400,7 +407,8 @@ impl Stream {
                 }
             }
             for (segment, claimed) in cluster.iter().zip(&mut claimed) {
-                if *claimed || segment.is_continuous() {
+                // A copy of a strong neighbour's prefix is in its skirt as well.
+                if *claimed || segment.is_continuous() || in_a_skirt(&segment.region, &cluster) {
                     continue;
                 }
                 let before = proposals.len();
@@ -547,7 +555,7 @@ fn classify_gsm(
     }
 }
 
-/// How many unclaimed regions are GSM bursts when I and Q are exchanged.
+/// How many unclaimed regions are GSM bursts when I and Q are exchanged, and how many were tried.
 fn count_mirrored(
     gsm: &mut GsmClassifier,
     buffer: &mut Vec<Complex32>,
@@ -556,8 +564,9 @@ fn count_mirrored(
     snippet: &Snippet<'_>,
     noise: &NoiseFloor,
     margin: u64,
-) -> u32 {
+) -> (u32, u32) {
     let mut found = Vec::new();
+    let mut tried = 0;
     for (segment, _) in cluster.iter().zip(claimed).filter(|(s, c)| !**c && !s.is_continuous()) {
         let region = &segment.region;
         let seconds = region.count as f64 / snippet.rate_hz;
@@ -570,12 +579,13 @@ fn count_mirrored(
         {
             continue;
         }
+        tried += 1;
         let near = around(snippet, region, margin);
         buffer.clear();
         buffer.extend(near.iq.iter().map(Complex32::conj));
         gsm.classify(&flipped, &Snippet { iq: buffer, ..near }, noise, &mut found);
     }
-    found.len() as u32
+    (found.len() as u32, tried)
 }
 
 /// Share of a region's area that lies in a proposal's box, widened by 100 µs-ish rounding of edges.

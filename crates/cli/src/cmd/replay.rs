@@ -64,12 +64,12 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
                 Event::Burst(burst) => {
                     *totals.bursts.entry(burst.standard.name().to_owned()).or_default() += 1;
                     if show_bursts {
-                        let record = Record::Burst(burst);
+                        let record = Record::Burst(*burst);
                         sink.record(&record)?;
                         let Record::Burst(burst) = record else { continue };
                         joiner.push(burst);
                     } else {
-                        joiner.push(burst);
+                        joiner.push(*burst);
                     }
                 }
             }

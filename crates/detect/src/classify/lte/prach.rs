@@ -167,11 +167,24 @@ impl PrachSearch {
                 continue;
             }
             tried.push(first);
+            if !self.is_filled(first) {
+                continue;
+            }
             if let Some((root, peak)) = self.root_at(first) {
                 let center_hz = hz_of(first as f64 + (N_ZC / 2) as f64);
                 sightings.push(Sighting { window_start: snippet.start + at as u64, center_hz, root, peak, ratio });
             }
         }
+    }
+
+    /// Whether the power lies all over bins `first .. first + 839`, as a preamble's does: at least six of eight parts
+    /// hold a quarter of the mean. A resource block or two of something strong do not.
+    fn is_filled(&self, first: usize) -> bool {
+        const PARTS: usize = 8;
+        let part = N_ZC / PARTS;
+        let mean = (self.energy[first + N_ZC] - self.energy[first]) / PARTS as f64;
+        let full = |i: &usize| self.energy[first + (i + 1) * part] - self.energy[first + i * part] > 0.25 * mean;
+        (0..PARTS).filter(full).count() >= 6
     }
 
     /// The root of a preamble in bins `first .. first + 839`, and its correlation peak over the mean.
