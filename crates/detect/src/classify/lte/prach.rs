@@ -29,6 +29,8 @@ const LEAST_RATIO: f64 = 1.8;
 /// Correlation peak over the mean of all lags. Noise passes 27.3 once in a million windows over all roots and
 /// lags; PUSCH, PUCCH and downlink reach 23. A preamble at 0 dB reaches 200.
 const LEAST_PEAK: f32 = 45.0;
+/// Share of what a whole preamble of the measured level would put into the peak.
+const LEAST_SHARE: f32 = 0.2;
 /// Formats 0 to 3: cyclic prefix and sequence, in seconds (TS 36.211 table 5.7.1-1).
 const FORMATS_S: [f64; 4] = [903.125e-6, 1_484.375e-6, 1_803.125e-6, 2_284.375e-6];
 /// Window in which a preamble's edges are sought: the longest format on both sides of a window.
@@ -170,7 +172,9 @@ impl PrachSearch {
             if !self.is_filled(first) {
                 continue;
             }
-            if let Some((root, peak)) = self.root_at(first) {
+            // A whole preamble puts 839 times its share of the power into the peak; a chirp or a part does not.
+            let least = LEAST_SHARE * (N_ZC as f64 * (ratio - 1.0) / ratio) as f32;
+            if let Some((root, peak)) = self.root_at(first).filter(|(_, peak)| *peak >= least) {
                 let center_hz = hz_of(first as f64 + (N_ZC / 2) as f64);
                 sightings.push(Sighting { window_start: snippet.start + at as u64, center_hz, root, peak, ratio });
             }

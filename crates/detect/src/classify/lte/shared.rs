@@ -29,6 +29,8 @@ const EXACT_S: f64 = 40e-6;
 const SEARCH_S: f64 = 45e-6;
 /// How far a region's length may be from whole slots.
 const LENGTH_SLACK_S: f64 = 75e-6;
+/// What is weaker over the floor may be the floor: a downlink that is always on, breathing.
+const LEAST_SNR_DB: f64 = 7.0;
 /// Longest region: a run of subframes with one allocation is cut into pieces of 10 ms.
 const LONGEST_S: f64 = 11e-3;
 const WINDOW_S: f64 = 12.8e-3;
@@ -87,7 +89,11 @@ impl Classifier for SharedChannelClassifier {
         let seconds = region.count as f64 / snippet.rate_hz;
         let width = region.high_hz - region.low_hz;
         let middle = (region.low_hz + region.high_hz) / 2.0;
-        if band::lte_band(middle).is_none() || !(130e3..20.5e6).contains(&width) || seconds > LONGEST_S {
+        if band::lte_band(middle).is_none()
+            || !(130e3..20.5e6).contains(&width)
+            || seconds > LONGEST_S
+            || region.snr_db < LEAST_SNR_DB
+        {
             return;
         }
         if (45e-6..125e-6).contains(&seconds) && width > 600e3 {
