@@ -20,13 +20,14 @@ pub struct Channelizer {
     out: Vec<Complex32>,
     pass_hz: f64,
     stop_hz: f64,
+    /// Start of the window that is loaded.
+    loaded: Option<i64>,
 }
 
 impl Channelizer {
     /// For windows of `seconds` at `rate_hz`, brought to about `out_rate_hz` (see [`out_rate_hz`](Self::out_rate_hz)).
     pub fn new(rate_hz: f64, seconds: f64, out_rate_hz: f64, pass_hz: f64, stop_hz: f64) -> Self {
-        let window = ((seconds * rate_hz / 64.0).ceil() as usize).max(1) * 64;
-        let out_len = ((window as f64 * out_rate_hz / rate_hz).round() as usize).max(8);
+        let (window, out_len) = lengths((seconds * rate_hz).ceil() as usize, out_rate_hz / rate_hz);
         let mut planner = FftPlanner::new();
         let (forward, inverse) = (planner.plan_fft_forward(window), planner.plan_fft_inverse(out_len));
         let scratch = forward.get_inplace_scratch_len().max(inverse.get_inplace_scratch_len());
@@ -41,6 +42,7 @@ impl Channelizer {
             out: vec![Complex32::ZERO; out_len],
             pass_hz,
             stop_hz,
+            loaded: None,
         }
     }
 
@@ -55,8 +57,13 @@ impl Channelizer {
     }
 
     /// The window that begins at sample `start` of the recording; beyond the snippet lies silence.
-    /// Channels are taken out of it with [`channel`](Self::channel).
+    /// Channels are taken out of it with [`channel`](Self::channel). A window that is loaded already is not transformed
+    /// again: call [`forget`](Self::forget) before the first of another snippet.
     pub fn load(&mut self, snippet: &Snippet<'_>, start: i64) {
+        if self.loaded == Some(start) {
+            return;
+        }
+        self.loaded = Some(start);
         self.spectrum.fill(Complex32::ZERO);
         let offset = start - snippet.start as i64;
         let from = offset.max(0);
@@ -67,6 +74,11 @@ impl Channelizer {
             self.spectrum[at..at + part.len()].copy_from_slice(part);
         }
         self.forward.process_with_scratch(&mut self.spectrum, &mut self.scratch);
+    }
+
+    /// Lets go of the loaded window: the next one is of another snippet.
+    pub fn forget(&mut self) {
+        self.loaded = None;
     }
 
     /// The channel `offset_hz` from the stream's centre, in the loaded window.
@@ -109,9 +121,42 @@ impl Channelizer {
     }
 }
 
+/// Lengths of a window of at least `least` samples and of its resampled form, both quick to transform (no prime factor
+/// above 7), whose ratio is `ratio` within 3e-4 where there are such; else as near as whole samples come.
+fn lengths(least: usize, ratio: f64) -> (usize, usize) {
+    let is_quick = |n: usize| {
+        let mut rest = n;
+        for prime in [2, 3, 5, 7] {
+            while rest % prime == 0 {
+                rest /= prime;
+            }
+        }
+        rest == 1
+    };
+    let least = least.max(64);
+    let out = |window: usize| ((window as f64 * ratio).round() as usize).max(8);
+    let mut both = (least..least + least / 3).filter(|&w| is_quick(w) && is_quick(out(w)));
+    let true_enough = |w: &usize| (out(*w) as f64 / (*w as f64 * ratio) - 1.0).abs() < 3e-4;
+    let window = both.find(true_enough).or_else(|| (least..2 * least).find(|&w| is_quick(w))).unwrap_or(least);
+    (window, out(window))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_are_quick_and_true_to_the_ratio() {
+        for rate in [0.5e6, 13e6 / 12.0, 2.4e6, 7.68e6, 10e6, 20e6, 30.72e6, 61.44e6] {
+            for (seconds, out_rate) in [(1.6e-3, 13e6 / 12.0), (2.4e-3, 1.92e6), (12.8e-3, 30.72e6)] {
+                let least = (seconds * rate) as usize;
+                let (window, out) = lengths(least, out_rate / rate);
+                assert!(window >= least.max(64) && window <= least.max(64) * 4 / 3, "{rate}: {window}");
+                let error = out as f64 / window as f64 * rate / out_rate - 1.0;
+                assert!(error.abs() < 1e-3, "{rate} to {out_rate}: {window}, {out}: {error}");
+            }
+        }
+    }
 
     #[test]
     fn a_tone_in_the_channel_keeps_its_power_and_one_outside_goes() {

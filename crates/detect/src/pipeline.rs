@@ -13,7 +13,7 @@ use crate::history::{SampleRing, TileRing};
 use crate::segment::{Segment, Segmenter};
 use crate::spectrum::PowerSpectrum;
 use crate::state::{DetectorState, FloorState};
-use cellwarden_standards::band;
+use cellwarden_standards::{band, gsm};
 use cellwarden_types::request::{LevelAnswer, LevelRequest};
 use cellwarden_types::{Burst, Hertz, IqBlock, SampleFormat, Standard, UtcNanos, db};
 use num_complex::Complex32;
@@ -378,7 +378,7 @@ impl Stream {
             parts.iq.resize((to - from) as usize, Complex32::ZERO);
             convert(format, bytes, &mut parts.iq);
             let snippet = Snippet { iq: &parts.iq, start: from, rate_hz: self.rate.0, center_hz: self.center.0 };
-            classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, margin, &mut proposals);
+            classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, &mut proposals);
             swapped.straight += proposals.len() as u32;
             // A stream is swapped from beginning to end: its first bursts settle it.
             if swapped.straight < 8 && swapped.tried < 256 {
@@ -388,10 +388,10 @@ impl Stream {
                 swapped.mirrored += found;
                 swapped.tried += tried;
             }
-            let wide_open = cluster.iter().zip(&claimed).any(|(s, &c)| !c && !s.is_continuous());
-            if let Some(prach) = parts.prach.as_mut().filter(|_| wide_open) {
+            let busy = busy_stretches(&cluster, &claimed, self.rate.0);
+            if let Some(prach) = parts.prach.as_mut().filter(|_| !busy.is_empty()) {
                 let before = proposals.len();
-                prach.search(&snippet, &self.noise, &mut proposals);
+                prach.search(&snippet, &self.noise, &busy, &mut proposals);
                 let found = proposals.split_off(before);
                 for p in found {
                     let again = parts.recent_prach.iter().any(|q| same_emission(&p, q));
@@ -491,6 +491,25 @@ impl Stream {
     }
 }
 
+/// Stretches of at least 0.5 ms that unclaimed segments fill without a break of 0.15 ms: a preamble of a low root is a
+/// chirp, and may be several segments.
+fn busy_stretches(cluster: &[Segment], claimed: &[bool], rate_hz: f64) -> Vec<(u64, u64)> {
+    let bridge = (0.15e-3 * rate_hz) as u64;
+    let open = cluster.iter().zip(claimed).filter(|(s, c)| !**c && !s.is_continuous());
+    let mut stretches: Vec<(u64, u64)> =
+        open.map(|(s, _)| (s.region.start, s.region.start + s.region.count)).collect();
+    stretches.sort_unstable();
+    let mut merged: Vec<(u64, u64)> = Vec::new();
+    for (start, end) in stretches {
+        match merged.last_mut() {
+            Some(last) if start <= last.1 + bridge => last.1 = last.1.max(end),
+            _ => merged.push((start, end)),
+        }
+    }
+    merged.retain(|(start, end)| (end - start) as f64 >= 0.5e-3 * rate_hz);
+    merged
+}
+
 /// The segments without the splinters of larger ones.
 ///
 /// While an emission fills or leaves the smoothing window, runs split off at its edges. They lie in its
@@ -527,32 +546,41 @@ fn classify_gsm(
     claimed: &mut [bool],
     snippet: &Snippet<'_>,
     noise: &NoiseFloor,
-    margin: u64,
     proposals: &mut Vec<Proposal>,
 ) {
+    gsm.begin();
     for (segment, claimed) in cluster.iter().zip(claimed) {
         let region = &segment.region;
         let middle = (region.low_hz + region.high_hz) / 2.0;
         if segment.is_continuous() || band::gsm_channel(middle).is_none() {
             continue;
         }
-        let near = around(snippet, region, margin);
         let before = proposals.len();
-        gsm.classify(region, &near, noise, proposals);
+        gsm.classify(region, snippet, noise, proposals);
         let width = region.high_hz - region.low_hz;
-        if proposals.len() == before && (280e3..1.3e6).contains(&width) {
+        let seconds = region.count as f64 / snippet.rate_hz;
+        if proposals.len() == before && (280e3..1.3e6).contains(&width) && is_slots_long(seconds) {
             // Neighbouring channels at once look like one region: ask for each of them.
             let mut channel = (region.low_hz / 200e3).floor() * 200e3;
             while channel < region.high_hz {
                 if let Some(c) = band::gsm_channel(channel) {
                     let part = Region { low_hz: c.center_hz - 100e3, high_hz: c.center_hz + 100e3, ..*region };
-                    gsm.classify(&part, &near, noise, proposals);
+                    gsm.classify(&part, snippet, noise, proposals);
                 }
                 channel += 200e3;
             }
         }
         *claimed = proposals.len() > before;
     }
+}
+
+/// Whether a region's length is that of an access burst, or of whole slots less the guard period.
+fn is_slots_long(seconds: f64) -> bool {
+    const ACCESS_S: f64 = gsm::ACCESS_BURST_SYMBOLS as f64 / gsm::SYMBOL_RATE;
+    const NORMAL_S: f64 = gsm::NORMAL_BURST_SYMBOLS as f64 / gsm::SYMBOL_RATE;
+    const SLOT_S: f64 = gsm::SLOT_SYMBOLS / gsm::SYMBOL_RATE;
+    let slots = ((seconds - NORMAL_S) / SLOT_S).round().max(0.0);
+    (seconds - ACCESS_S).abs() < 35e-6 || (seconds - NORMAL_S - slots * SLOT_S).abs() < 60e-6
 }
 
 /// How many unclaimed regions are GSM bursts when I and Q are exchanged, and how many were tried.
@@ -583,6 +611,7 @@ fn count_mirrored(
         let near = around(snippet, region, margin);
         buffer.clear();
         buffer.extend(near.iq.iter().map(Complex32::conj));
+        gsm.begin();
         gsm.classify(&flipped, &Snippet { iq: buffer, ..near }, noise, &mut found);
     }
     (found.len() as u32, tried)

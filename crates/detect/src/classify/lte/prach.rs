@@ -22,10 +22,21 @@ const HALF_WIDTH_HZ: f64 = 540e3;
 const HOP_S: f64 = 0.25e-3;
 /// Lags whose tones are added.
 const LAGS: usize = 8;
+/// The first lag's strongest tone over the mean of its tones that is worth the other lags. Noise passes 30 once in 10^10
+/// places; a preamble at 0 dB reaches 150.
+const LEAST_TONE: f32 = 30.0;
+/// A bin this far over its neighbourhood is a carrier or the radio's DC, and is cut down to it: noise passes 12 times
+/// once in 160,000 bins.
+const SPIKE: f32 = 12.0;
+const SPIKE_REACH: usize = 16;
+/// The same root at the same time, this much weaker (linear), is what the radio makes of a strong preamble.
+const ECHO: f64 = 0.01;
 /// Roots that are tried with the correlator.
 const TRIED: usize = 2;
 /// Mean power of the 839 bins over the floor that is worth a test.
 const LEAST_RATIO: f64 = 1.8;
+/// What a window must share with a stretch in which there is something.
+const LEAST_COMMON_S: f64 = 0.5e-3;
 /// Correlation peak over the mean of all lags. Noise passes 27.3 once in a million windows over all roots and
 /// lags; PUSCH, PUCCH and downlink reach 23. A preamble at 0 dB reaches 200.
 const LEAST_PEAK: f32 = 45.0;
@@ -47,6 +58,9 @@ pub struct PrachSearch {
     spectrum: Vec<Complex32>,
     /// Running sums of |X|² over shifted bins, lowest frequency first.
     energy: Vec<f64>,
+    /// The same of the noise floor's density in those bins.
+    noise: Vec<f64>,
+    power: Vec<f32>,
     product: Vec<Complex32>,
     padded: Vec<Complex32>,
     scores: Vec<f32>,
@@ -91,6 +105,8 @@ impl PrachSearch {
             scratch: vec![Complex32::ZERO; scratch],
             spectrum: vec![Complex32::ZERO; window],
             energy: vec![0.0; window + 1],
+            noise: vec![0.0; window + 1],
+            power: vec![0.0; window],
             product: vec![Complex32::ZERO; N_ZC],
             padded: vec![Complex32::ZERO; 2048],
             scores: vec![0.0; N_ZC],
@@ -100,69 +116,122 @@ impl PrachSearch {
         })
     }
 
-    /// Adds the preambles that the snippet holds.
-    pub fn search(&mut self, snippet: &Snippet<'_>, floor: &NoiseFloor, out: &mut Vec<Proposal>) {
+    /// Adds the preambles that the snippet holds and that lie, for a good part, in one of `busy`: stretches of the
+    /// recording (first sample and the one after the last) in which there is something.
+    pub fn search(&mut self, snippet: &Snippet<'_>, floor: &NoiseFloor, busy: &[(u64, u64)], out: &mut Vec<Proposal>) {
         let hop = (HOP_S * self.rate_hz).round() as usize;
+        let least = (LEAST_COMMON_S * self.rate_hz) as u64;
+        self.sum_noise(snippet.center_hz, floor);
         let mut sightings: Vec<Sighting> = Vec::new();
         let mut at = 0;
         while at + self.window <= snippet.iq.len() {
-            self.look(snippet, at, floor, &mut sightings);
+            let start = snippet.start + at as u64;
+            let end = start + self.window as u64;
+            if busy.iter().any(|&(from, to)| to.min(end).saturating_sub(from.max(start)) >= least) {
+                self.look(snippet, at, &mut sightings);
+            }
             at += hop;
         }
-        // The best window of each preamble speaks for it.
+        // The window that puts the most energy into the peak speaks for its preamble.
+        let energy = |s: &Sighting| f64::from(s.peak) * s.ratio;
         sightings.sort_by(|a, b| {
-            b.peak
-                .total_cmp(&a.peak)
+            energy(b)
+                .total_cmp(&energy(a))
                 .then(a.window_start.cmp(&b.window_start))
                 .then(a.center_hz.total_cmp(&b.center_hz))
         });
-        let mut found: Vec<Proposal> = Vec::new();
+        let mut found: Vec<(f64, Proposal)> = Vec::new();
         for sighting in sightings {
             let middle = (sighting.window_start + self.window as u64 / 2) as f64;
-            let known = found.iter().any(|p| {
+            let known = found.iter().any(|(ratio, p)| {
                 let center = (p.low_hz + p.high_hz) / 2.0;
-                // A part of a preamble, in bins beside its own, shows the same root.
+                // A part of a preamble, in bins beside its own, shows the same root. Images and products of a strong one
+                // do so anywhere, or its mirrored root.
                 let same = p.detail.root == Some(sighting.root as u16);
-                let reach = if same { 2.0 * HALF_WIDTH_HZ } else { HALF_WIDTH_HZ };
+                let mirrored = p.detail.root == Some((N_ZC - sighting.root) as u16);
+                let reach = match sighting.ratio < ECHO * ratio {
+                    true if same || mirrored => f64::INFINITY,
+                    _ if same => 2.0 * HALF_WIDTH_HZ,
+                    _ => HALF_WIDTH_HZ,
+                };
                 (center - sighting.center_hz).abs() < reach
                     && middle > p.start - 0.5 * self.window as f64
                     && middle < p.start + p.count + 0.5 * self.window as f64
             });
             if !known {
-                found.extend(self.propose(&sighting, snippet, floor));
+                found.extend(self.propose(&sighting, snippet, floor).map(|p| (sighting.ratio, p)));
             }
         }
-        out.append(&mut found);
+        out.extend(found.into_iter().map(|(_, p)| p));
+    }
+
+    /// Running sums of the floor's density over the bins of a window.
+    fn sum_noise(&mut self, center_hz: f64, floor: &NoiseFloor) {
+        let n = self.window;
+        let bin_hz = self.rate_hz / n as f64;
+        let bins = floor.density.len();
+        let floor_bin_hz = floor.rate_hz / bins as f64;
+        let mut sum = 0.0;
+        for (k, s) in self.noise[1..].iter_mut().enumerate() {
+            let hz = center_hz + (k as f64 - (n / 2) as f64) * bin_hz - floor.center_hz;
+            let at = (hz / floor_bin_hz + bins as f64 / 2.0).round().clamp(0.0, (bins - 1) as f64);
+            sum += f64::from(floor.density[at as usize]);
+            *s = sum;
+        }
+    }
+
+    /// Cuts bins that stand alone down to their neighbourhood, and sums the power over the bins.
+    fn sum_energy(&mut self) {
+        let n = self.window;
+        for (p, z) in self.power.iter_mut().zip(&self.spectrum) {
+            *p = z.norm_sqr();
+        }
+        let scale = 1.0 / (n as f64 * self.rate_hz);
+        let width = 2 * SPIKE_REACH + 1;
+        let mut near: f32 = self.power[..width.min(n)].iter().sum();
+        let mut sum = 0.0;
+        for k in 0..n {
+            if k > SPIKE_REACH && k + SPIKE_REACH < n {
+                // Summed anew now and then: a running difference would keep the rounding of what was strong.
+                if k % 64 == 0 {
+                    near = self.power[k - SPIKE_REACH..=k + SPIKE_REACH].iter().sum();
+                } else {
+                    near += self.power[k + SPIKE_REACH] - self.power[k - SPIKE_REACH - 1];
+                }
+            }
+            let limit = SPIKE * (near - self.power[k]).max(0.0) / (width - 1) as f32;
+            let mut p = self.power[k];
+            if p > limit {
+                self.spectrum[k] *= (limit / p).sqrt();
+                p = limit;
+            }
+            sum += f64::from(p) * scale;
+            self.energy[k + 1] = sum;
+        }
     }
 
     /// Looks at the window that begins at `at` of the snippet.
-    fn look(&mut self, snippet: &Snippet<'_>, at: usize, floor: &NoiseFloor, sightings: &mut Vec<Sighting>) {
+    fn look(&mut self, snippet: &Snippet<'_>, at: usize, sightings: &mut Vec<Sighting>) {
         let n = self.window;
         self.spectrum.copy_from_slice(&snippet.iq[at..at + n]);
         self.fft.process_with_scratch(&mut self.spectrum, &mut self.scratch);
         self.spectrum.rotate_right(n / 2); // lowest frequency first
-        let scale = 1.0 / (n as f64 * self.rate_hz);
-        let mut sum = 0.0;
-        for (e, z) in self.energy[1..].iter_mut().zip(&self.spectrum) {
-            sum += f64::from(z.norm_sqr()) * scale;
-            *e = sum;
-        }
+        self.sum_energy();
         let bin_hz = self.rate_hz / n as f64;
         let hz_of = |bin: f64| snippet.center_hz + (bin - (n / 2) as f64) * bin_hz;
-        // Places where 839 bins hold more than their neighbourhood, the strongest first.
+        // Places where 839 bins hold more than the floor, the strongest first.
         let step = 4;
         let mut places: Vec<(f64, usize)> = Vec::new();
         let mut first = 0;
         while first + N_ZC <= n {
-            let density = (self.energy[first + N_ZC] - self.energy[first]) / N_ZC as f64;
-            let (low, high) = (hz_of(first as f64), hz_of((first + N_ZC) as f64));
-            let ratio = density / (floor.power(low, high) / (high - low));
+            let of = |sums: &[f64]| sums[first + N_ZC] - sums[first];
+            let ratio = of(&self.energy) / of(&self.noise);
             if ratio > LEAST_RATIO {
                 places.push((ratio, first));
             }
             first += step;
         }
-        places.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        places.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let mut tried: Vec<usize> = Vec::new();
         for (ratio, first) in places {
             if tried.iter().any(|t| t.abs_diff(first) < N_ZC * 7 / 10) || tried.len() >= 24 {
@@ -199,10 +268,17 @@ impl PrachSearch {
             // Only phases: a part of the band that is stronger must not speak for all of it.
             for (p, (a, b)) in self.product.iter_mut().zip(bins[lag..].iter().zip(bins)) {
                 let y = a * b.conj();
-                *p = y / (y.norm() + f32::MIN_POSITIVE);
+                *p = y * (1.0 / (y.norm_sqr().sqrt() + 1e-30));
             }
             self.product[N_ZC - lag..].fill(Complex32::ZERO);
             self.tones.process_with_scratch(&mut self.product, &mut self.scratch);
+            if lag == 1 {
+                // Unit values: the mean of the tones is their number.
+                let strongest = self.product.iter().map(Complex32::norm_sqr).fold(0.0, f32::max);
+                if strongest < LEAST_TONE * N_ZC as f32 {
+                    return None;
+                }
+            }
             for h in 1..N_ZC {
                 self.scores[h] += self.product[h * lag % N_ZC].norm_sqr();
             }
@@ -239,6 +315,7 @@ impl PrachSearch {
     fn propose(&mut self, sighting: &Sighting, snippet: &Snippet<'_>, floor: &NoiseFloor) -> Option<Proposal> {
         let lead = (EDGE_WINDOW_S - SEQUENCE_S) / 2.0;
         let window_start = sighting.window_start as i64 - (lead * self.rate_hz) as i64;
+        self.edges.forget();
         self.edges.load(snippet, window_start);
         let rate = self.edges.out_rate_hz();
         let y = self.edges.channel(sighting.center_hz - snippet.center_hz);
@@ -381,7 +458,7 @@ mod tests {
     fn search(iq: &[Complex32], density: f32) -> Vec<Proposal> {
         let snippet = Snippet { iq, start: 1_000, rate_hz: RATE_HZ, center_hz: 847e6 };
         let mut out = Vec::new();
-        PrachSearch::new(RATE_HZ).unwrap().search(&snippet, &floor(density), &mut out);
+        PrachSearch::new(RATE_HZ).unwrap().search(&snippet, &floor(density), &[(0, u64::MAX)], &mut out);
         out
     }
 

@@ -72,6 +72,7 @@ impl SharedChannelClassifier {
             self.channelizers.iter_mut().find(|(longest, widest, _)| seconds <= *longest && width <= *widest)?;
         let lead = 0.3e-3_f64.min(0.2 * WINDOW_S);
         let start = region.start as i64 - (lead * snippet.rate_hz) as i64;
+        channelizer.forget();
         channelizer.load(snippet, start);
         let middle = (region.low_hz + region.high_hz) / 2.0 - snippet.center_hz;
         // Room beside the blocks, so that the filter does not smear the prefix.
