@@ -491,22 +491,21 @@ impl Stream {
     }
 }
 
-/// Stretches of at least 0.5 ms that unclaimed segments fill without a break of 0.15 ms: a preamble of a low root is a
-/// chirp, and may be several segments.
+/// Stretches in which a preamble may lie: unclaimed segments and half a preamble around each. A preamble of some roots is a
+/// chirp or several, of which a weak one shows only pieces.
 fn busy_stretches(cluster: &[Segment], claimed: &[bool], rate_hz: f64) -> Vec<(u64, u64)> {
-    let bridge = (0.15e-3 * rate_hz) as u64;
+    let half = (0.45e-3 * rate_hz) as u64;
     let open = cluster.iter().zip(claimed).filter(|(s, c)| !**c && !s.is_continuous());
-    let mut stretches: Vec<(u64, u64)> =
-        open.map(|(s, _)| (s.region.start, s.region.start + s.region.count)).collect();
+    let around = |s: &Segment| (s.region.start.saturating_sub(half), s.region.start + s.region.count + half);
+    let mut stretches: Vec<(u64, u64)> = open.map(|(s, _)| around(s)).collect();
     stretches.sort_unstable();
     let mut merged: Vec<(u64, u64)> = Vec::new();
     for (start, end) in stretches {
         match merged.last_mut() {
-            Some(last) if start <= last.1 + bridge => last.1 = last.1.max(end),
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
             _ => merged.push((start, end)),
         }
     }
-    merged.retain(|(start, end)| (end - start) as f64 >= 0.5e-3 * rate_hz);
     merged
 }
 
