@@ -77,7 +77,9 @@ struct Sighting {
     center_hz: f64,
     root: usize,
     peak: f32,
+    /// Mean power of its bins over the floor, and above it (density).
     ratio: f64,
+    excess: f64,
 }
 
 impl PrachSearch {
@@ -133,7 +135,7 @@ impl PrachSearch {
             at += hop;
         }
         // The window that puts the most energy into the peak speaks for its preamble.
-        let energy = |s: &Sighting| f64::from(s.peak) * s.ratio;
+        let energy = |s: &Sighting| f64::from(s.peak) * s.excess;
         sightings.sort_by(|a, b| {
             energy(b)
                 .total_cmp(&energy(a))
@@ -143,13 +145,13 @@ impl PrachSearch {
         let mut found: Vec<(f64, Proposal)> = Vec::new();
         for sighting in sightings {
             let middle = (sighting.window_start + self.window as u64 / 2) as f64;
-            let known = found.iter().any(|(ratio, p)| {
+            let known = found.iter().any(|(excess, p)| {
                 let center = (p.low_hz + p.high_hz) / 2.0;
                 // A part of a preamble, in bins beside its own, shows the same root. Images and products of a strong one
                 // do so anywhere, or its mirrored root.
                 let same = p.detail.root == Some(sighting.root as u16);
                 let mirrored = p.detail.root == Some((N_ZC - sighting.root) as u16);
-                let reach = match sighting.ratio < ECHO * ratio {
+                let reach = match sighting.excess < ECHO * excess {
                     true if same || mirrored => f64::INFINITY,
                     _ if same => 2.0 * HALF_WIDTH_HZ,
                     _ => HALF_WIDTH_HZ,
@@ -159,7 +161,7 @@ impl PrachSearch {
                     && middle < p.start + p.count + 0.5 * self.window as f64
             });
             if !known {
-                found.extend(self.propose(&sighting, snippet, floor).map(|p| (sighting.ratio, p)));
+                found.extend(self.propose(&sighting, snippet, floor).map(|p| (sighting.excess, p)));
             }
         }
         out.extend(found.into_iter().map(|(_, p)| p));
@@ -219,21 +221,23 @@ impl PrachSearch {
         self.sum_energy();
         let bin_hz = self.rate_hz / n as f64;
         let hz_of = |bin: f64| snippet.center_hz + (bin - (n / 2) as f64) * bin_hz;
-        // Places where 839 bins hold more than the floor, the strongest first.
+        // Places where 839 bins hold more than the floor, those with the most energy first: the ratio would draw them away
+        // from where the floor is high, as it is at the radio's DC.
         let step = 4;
-        let mut places: Vec<(f64, usize)> = Vec::new();
+        let mut places: Vec<(f64, f64, usize)> = Vec::new();
         let mut first = 0;
         while first + N_ZC <= n {
             let of = |sums: &[f64]| sums[first + N_ZC] - sums[first];
-            let ratio = of(&self.energy) / of(&self.noise);
+            let (energy, noise) = (of(&self.energy), of(&self.noise));
+            let ratio = energy / noise;
             if ratio > LEAST_RATIO {
-                places.push((ratio, first));
+                places.push((energy - noise, ratio, first));
             }
             first += step;
         }
-        places.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        places.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.2.cmp(&b.2)));
         let mut tried: Vec<usize> = Vec::new();
-        for (ratio, first) in places {
+        for (excess, ratio, first) in places {
             if tried.iter().any(|t| t.abs_diff(first) < N_ZC * 7 / 10) || tried.len() >= 24 {
                 continue;
             }
@@ -245,7 +249,14 @@ impl PrachSearch {
             let least = LEAST_SHARE * (N_ZC as f64 * (ratio - 1.0) / ratio) as f32;
             if let Some((root, peak)) = self.root_at(first).filter(|(_, peak)| *peak >= least) {
                 let center_hz = hz_of(first as f64 + (N_ZC / 2) as f64);
-                sightings.push(Sighting { window_start: snippet.start + at as u64, center_hz, root, peak, ratio });
+                sightings.push(Sighting {
+                    window_start: snippet.start + at as u64,
+                    center_hz,
+                    root,
+                    peak,
+                    ratio,
+                    excess,
+                });
             }
         }
     }
