@@ -76,6 +76,15 @@ impl Channelizer {
         self.forward.process_with_scratch(&mut self.spectrum, &mut self.scratch);
     }
 
+    /// Energy between two offsets from the stream's centre in the loaded window: the sum of |x|² over its samples, as
+    /// far as it lies there.
+    pub fn energy(&self, low_hz: f64, high_hz: f64) -> f64 {
+        let bin_hz = self.rate_hz / self.window as f64;
+        let (low, high) = ((low_hz / bin_hz).round() as i64, (high_hz / bin_hz).round() as i64);
+        let bins = (low..high).map(|k| self.spectrum[k.rem_euclid(self.window as i64) as usize]);
+        bins.map(|z| f64::from(z.norm_sqr())).sum::<f64>() / self.window as f64
+    }
+
     /// Lets go of the loaded window: the next one is of another snippet.
     pub fn forget(&mut self) {
         self.loaded = None;
@@ -174,6 +183,8 @@ mod tests {
             let iq = tone(hz);
             let snippet = Snippet { iq: &iq, start: 0, rate_hz: rate, center_hz: 0.0 };
             channelizer.load(&snippet, 0);
+            let energy = channelizer.energy(1.2e6, 1.26e6) / channelizer.window() as f64;
+            assert!((energy - f64::from(expected)).abs() < 0.02, "{hz}: {energy}");
             let out = channelizer.channel(1.2e6);
             let middle = &out[200..out.len() - 200];
             let power = middle.iter().map(|z| z.norm_sqr()).sum::<f32>() / middle.len() as f32;

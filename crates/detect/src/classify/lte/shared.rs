@@ -14,6 +14,9 @@ use num_complex::Complex32;
 const BLOCK_HZ: f64 = 180e3;
 const SLOT_S: f64 = 0.5e-3;
 const USEFUL_S: f64 = 1.0 / 15e3;
+const SUBCARRIER_HZ: f64 = 15e3;
+/// Share of its subcarriers that a shared channel fills, with room for fading: NB-IoT's one to six tones do not.
+const LEAST_FILLED: f64 = 0.6;
 /// Samples of 30.72 MHz: prefix of the first symbol of a slot, of the others, and the useful part.
 const FIRST_PREFIX: f64 = 160.0;
 const PREFIX: f64 = 144.0;
@@ -65,7 +68,14 @@ impl SharedChannelClassifier {
         Self { channelizers }
     }
 
-    fn load(&mut self, region: &Region, snippet: &Snippet<'_>) -> Option<(Vec<Complex32>, f64, f64)> {
+    /// Samples of the region's band, their rate, the window's start in the recording, and the share of the band that is
+    /// filled: of its parts of 15 kHz, those that hold more than 15 % of the mean.
+    fn load(
+        &mut self,
+        region: &Region,
+        snippet: &Snippet<'_>,
+        floor: &NoiseFloor,
+    ) -> Option<(Vec<Complex32>, f64, f64, f64)> {
         let seconds = region.count as f64 / snippet.rate_hz;
         let width = region.high_hz - region.low_hz;
         let (_, _, channelizer) =
@@ -77,7 +87,18 @@ impl SharedChannelClassifier {
         let middle = (region.low_hz + region.high_hz) / 2.0 - snippet.center_hz;
         // Room beside the blocks, so that the filter does not smear the prefix.
         let y = channelizer.band(middle, width / 2.0 + 60e3, width / 2.0 + 140e3).to_vec();
-        Some((y, channelizer.out_rate_hz(), start as f64))
+        let parts = ((width / SUBCARRIER_HZ).round() as usize).max(1);
+        let held: Vec<f64> = (0..parts)
+            .map(|i| {
+                let low = region.low_hz + i as f64 * width / parts as f64;
+                let high = low + width / parts as f64;
+                let noise = floor.power(low, high) * channelizer.window() as f64;
+                channelizer.energy(low - snippet.center_hz, high - snippet.center_hz) - noise
+            })
+            .collect();
+        let mean = held.iter().sum::<f64>() / parts as f64;
+        let filled = held.iter().filter(|&&e| e > 0.15 * mean).count() as f64 / parts as f64;
+        Some((y, channelizer.out_rate_hz(), start as f64, filled))
     }
 }
 
@@ -124,7 +145,10 @@ impl SharedChannelClassifier {
         let seconds = region.count as f64 / snippet.rate_hz;
         let width = region.high_hz - region.low_hz;
         let middle = (region.low_hz + region.high_hz) / 2.0;
-        let (y, rate, window_start) = self.load(region, snippet)?;
+        let (y, rate, window_start, filled) = self.load(region, snippet, floor)?;
+        if filled < LEAST_FILLED {
+            return None;
+        }
         let expected = (region.start as f64 - window_start) / snippet.rate_hz * rate;
         let fit = best_fit(&y, rate, expected, slots)?;
         let blocks = ((width / BLOCK_HZ).round() as u32).max(1);
@@ -175,7 +199,7 @@ impl SharedChannelClassifier {
     /// A sounding symbol: its useful part is a half and, up to a phase, the same half again.
     fn sounding(&mut self, region: &Region, snippet: &Snippet<'_>, floor: &NoiseFloor) -> Option<Proposal> {
         let width = region.high_hz - region.low_hz;
-        let (y, rate, window_start) = self.load(region, snippet)?;
+        let (y, rate, window_start, _) = self.load(region, snippet, floor)?;
         let half = (USEFUL_S / 2.0 * rate).round() as usize;
         let expected = (region.start as f64 - window_start) / snippet.rate_hz * rate;
         let reach = 40e-6 * rate;
