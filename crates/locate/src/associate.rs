@@ -91,7 +91,8 @@ impl Emission {
             return false;
         }
         let shared = burst.freq_upper_hz.min(self.freq_upper_hz) - burst.freq_lower_hz.max(self.freq_lower_hz);
-        if shared < 0.5 * self.width_hz().min(burst.freq_upper_hz - burst.freq_lower_hz) {
+        // A control channel inside another phone's wide allocation is not the same emission.
+        if shared < 0.5 * self.width_hz().max(burst.freq_upper_hz - burst.freq_lower_hz) {
             return false;
         }
         if (start_s - self.start_s).abs() <= START_TOLERANCE_S {

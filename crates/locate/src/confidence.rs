@@ -21,6 +21,8 @@ struct Fit {
     sensors: f64,
     /// Adjacent timeslots with the same levels: a carrier, no phone.
     carrier: f64,
+    /// What others left over, no phone of its own.
+    leftover: f64,
 }
 
 /// How many of the best bursts count.
@@ -35,6 +37,7 @@ const FIT: Fit = Fit {
     access_then_dedicated: 2.0,
     sensors: 0.5,
     carrier: -12.0,
+    leftover: -12.0,
 };
 
 /// Log-odds to confidence, straight lines between. Monotone; to be fitted on hits with known truth:
@@ -78,6 +81,8 @@ pub struct Grounds {
     pub sensors: u32,
     /// Other timeslots of the same channel with the same levels.
     pub neighbour_slots: u32,
+    /// Whether others around it explain it.
+    pub leftover: bool,
 }
 
 /// The confidence that a phone made the activity, and the reasons.
@@ -109,6 +114,9 @@ pub fn judge(standard: Standard, g: &Grounds) -> (f64, Vec<Evidence>) {
     }
     if g.neighbour_slots >= NEIGHBOUR_SLOTS_CARRIER {
         add("same_level_in_other_timeslots", f64::from(g.neighbour_slots), FIT.carrier);
+    }
+    if g.leftover {
+        add("left_over_by_others", 1.0, FIT.leftover);
     }
     let proven =
         if g.access > 0 { g.proven >= 1 } else { g.dedicated >= DEDICATED_LEAST && g.proven >= DEDICATED_LEAST };
@@ -144,7 +152,7 @@ mod tests {
     use super::*;
 
     fn grounds(access: u32, dedicated: u32, proof: f64) -> Grounds {
-        Grounds { best: [proof; BEST], proven: access + dedicated, access, dedicated, sensors: 2, neighbour_slots: 0 }
+        Grounds { best: [proof; BEST], proven: access + dedicated, access, dedicated, sensors: 2, ..Grounds::default() }
     }
 
     #[test]
@@ -158,6 +166,7 @@ mod tests {
         let call = grounds(2, 200, 0.8);
         assert!(judge(Standard::Gsm, &call).0 > 0.9);
         assert!(judge(Standard::Gsm, &Grounds { neighbour_slots: 7, ..call }).0 < 0.3);
+        assert!(judge(Standard::Lte, &Grounds { leftover: true, ..grounds(0, 20, 0.9) }).0 < 0.1);
         assert_eq!(judge(Standard::Gsm, &grounds(0, 1, 0.99)).0, 0.0);
         assert_eq!(judge(Standard::Lte, &Grounds { proven: 0, ..grounds(0, 50, 0.2) }).0, 0.0);
     }

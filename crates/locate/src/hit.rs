@@ -10,8 +10,8 @@ use cellwarden_types::{Burst, Hit, HitState, Standard, UtcNanos, db};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// Hits below this confidence are not reported.
-const REPORTED_LEAST: f64 = 0.3;
+/// Hits below this confidence are not reported, but for the end of one that was reported before.
+pub const REPORTED_LEAST: f64 = 0.3;
 /// Sent GSM power is spread over about this much.
 const GSM_WIDTH_HZ: f64 = 200e3;
 /// For so long an id is remembered, to keep it unique.

@@ -8,6 +8,7 @@ use crate::activity::Pattern;
 use crate::associate::{Emission, HOLD_S};
 use crate::confidence::{BEST, Grounds, PROOF_LEAST};
 use cellwarden_types::{Kind, Standard, db};
+use std::collections::VecDeque;
 
 /// A TDMA frame of GSM: 60/13 ms (TS 45.002, 4.3.2).
 pub const FRAME_S: f64 = 60e-3 / 13.0;
@@ -319,8 +320,17 @@ impl Track {
 pub struct Tracker {
     tracks: Vec<Track>,
     begun: u64,
+    /// Activities that ended a short time ago.
+    ended: VecDeque<Track>,
 }
 
+/// For so long after its end an activity may explain a leftover, and so many are kept.
+const ENDED_S: f64 = 2.0;
+const ENDED_MOST: usize = 256;
+/// An activity lies beside a leftover if it covers it to within this.
+const BESIDE_S: f64 = 0.1;
+/// How far the levels of a leftover may lie from what explains it.
+const LEFTOVER_DB: f64 = 8.0;
 /// Below, even the right channel and timeslot do not make it the same phone.
 const SAME_SLOT_LEAST: f64 = -7.0;
 /// Access bursts of one phone, and access to dedicated channel.
@@ -352,11 +362,49 @@ impl Tracker {
 
     /// Moves activities that are over at `now_s` to `out`.
     pub fn expire(&mut self, now_s: f64, out: &mut Vec<Track>) {
-        if self.tracks.iter().any(|t| t.expires_s() < now_s) {
-            let (over, on) = self.tracks.drain(..).partition(|t: &Track| t.expires_s() < now_s);
-            self.tracks = on;
-            out.extend::<Vec<Track>>(over);
+        if !self.tracks.iter().any(|t| t.expires_s() < now_s) {
+            return;
         }
+        let (over, on) = self.tracks.drain(..).partition(|t: &Track| t.expires_s() < now_s);
+        self.tracks = on;
+        let over: Vec<Track> = over;
+        self.ended.extend(over.iter().cloned());
+        self.ended.retain(|t| t.end_s + ENDED_S > now_s);
+        while self.ended.len() > ENDED_MOST {
+            self.ended.pop_front();
+        }
+        for mut track in over {
+            track.grounds.leftover = self.is_leftover(&track);
+            out.push(track);
+        }
+    }
+
+    /// Whether an LTE activity is what its neighbours in time left over: emissions of two phones at once, or of one at an
+    /// odd level, are joined to nobody and begin an activity of their own.
+    ///
+    /// It has no preamble, less than half of the emissions of another that goes on around it, its strongest
+    /// sensor hears that other one at about the same level, and no sensor hears it louder than what others explain.
+    fn is_leftover(&self, track: &Track) -> bool {
+        if track.standard == Standard::Gsm || track.grounds.access > 0 {
+            return false;
+        }
+        let beside = |t: &&Track| {
+            t.number != track.number
+                && t.standard == track.standard
+                && t.emissions > 2 * track.emissions
+                && t.start_s < track.start_s + BESIDE_S
+                && t.end_s > track.end_s - BESIDE_S
+        };
+        let others: Vec<&Track> = self.tracks.iter().chain(&self.ended).filter(beside).collect();
+        let mean = |t: &Track, sensor: usize| {
+            let level = t.levels.get(sensor).filter(|l| l.count > 0)?;
+            Some(level.sum_scaled_dbfs / f64::from(level.count))
+        };
+        let own: Vec<(usize, f64)> = (0..track.levels.len()).filter_map(|i| Some((i, mean(track, i)?))).collect();
+        let Some(&(strongest, level)) = own.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else { return false };
+        let same = |t: &&Track| mean(t, strongest).is_some_and(|l| (l - level).abs() < LEFTOVER_DB);
+        others.iter().any(same)
+            && own.iter().all(|&(i, l)| others.iter().any(|t| mean(t, i).is_some_and(|o| l < o + LEFTOVER_DB)))
     }
 
     /// Takes an emission; they come in order of their start.

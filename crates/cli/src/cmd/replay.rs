@@ -5,6 +5,7 @@ use crate::engine::{Engine, Event, Pacing, SensorRun, open_options, open_recordi
 use crate::failure::Failure;
 use cellwarden_detect::state::DetectorState;
 use cellwarden_detect::{Depth, DetectConfig};
+use cellwarden_locate::hit::REPORTED_LEAST;
 use cellwarden_locate::{JoinConfig, Joiner, SensorInfo, Site};
 use cellwarden_report::Sink;
 use cellwarden_types::{Hit, Record, Summary};
@@ -104,10 +105,12 @@ struct Totals {
 fn emit(hits: &mut Vec<Hit>, live: bool, totals: &mut Totals, sink: &mut dyn Sink) -> Result<(), Failure> {
     for hit in hits.drain(..) {
         let closed = hit.state == cellwarden_types::HitState::Closed;
-        if closed {
+        // One that was opened and came to nothing is closed for those who saw it open; to others it is none.
+        let stands = closed && hit.confidence >= REPORTED_LEAST;
+        if stands {
             *totals.hits.entry(hit.block.clone()).or_default() += 1;
         }
-        if closed || live {
+        if stands || live {
             sink.record(&Record::Hit(hit))?;
         }
     }
