@@ -24,6 +24,8 @@ const BRIDGE_FRAMES: u64 = 2;
 /// Time times bandwidth below which a region is a spike of the noise: the least of a phone's, an access
 /// burst of 325 µs by 150 kHz, has 49.
 const LEAST_CELLS: f64 = 12.0;
+/// Level under the strongest bin at which a band ends in any case, -25 dB: blocks of one allocation differ by less.
+const SPLASH: f32 = 3e-3;
 /// Level in its own edges below which a region is what is left of a chance peak.
 const LEAST_SNR_DB: f64 = 2.0;
 /// Skirts of a strong emission: (reach in Hz, level below its peak). GMSK is 30 dB down at 200 kHz
@@ -342,10 +344,12 @@ impl Segmenter {
         self.order.extend_from_slice(&self.profile[track.outer_low - low..=track.outer_high - low]);
         let rank = self.order.len() * 7 / 10;
         let (_, plateau, _) = self.order.select_nth_unstable_by(rank, f32::total_cmp);
-        let level = *plateau * 0.3;
-        if level <= 0.0 {
+        if *plateau <= 0.0 {
             return None;
         }
+        // Where most of what was hot is the splash of a short and strong one, the plateau is the splash's.
+        let highest = self.profile.iter().fold(0.0f32, |m, &p| m.max(p));
+        let level = (*plateau * 0.3).max(highest * SPLASH);
         let first = self.profile.iter().position(|&p| p >= level)?;
         let last = self.profile.iter().rposition(|&p| p >= level)?;
         // Time: power in that band, edges where it crosses half of its median.

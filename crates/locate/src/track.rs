@@ -331,6 +331,7 @@ const ENDED_MOST: usize = 256;
 const BESIDE_S: f64 = 0.1;
 /// How far the levels of a leftover may lie from what explains it.
 const LEFTOVER_DB: f64 = 8.0;
+const PRODUCT_DB: f64 = 25.0;
 /// Below, even the right channel and timeslot do not make it the same phone.
 const SAME_SLOT_LEAST: f64 = -7.0;
 /// Access bursts of one phone, and access to dedicated channel.
@@ -402,7 +403,11 @@ impl Tracker {
         };
         let own: Vec<(usize, f64)> = (0..track.levels.len()).filter_map(|i| Some((i, mean(track, i)?))).collect();
         let Some(&(strongest, level)) = own.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else { return false };
-        let same = |t: &&Track| mean(t, strongest).is_some_and(|l| (l - level).abs() < LEFTOVER_DB);
+        let same = |t: &&Track| {
+            // A few odd ones beside many may be products of those: weaker.
+            let below = if t.emissions > 10 * track.emissions { PRODUCT_DB } else { LEFTOVER_DB };
+            mean(t, strongest).is_some_and(|l| (-LEFTOVER_DB..below).contains(&(l - level)))
+        };
         others.iter().any(same)
             && own.iter().all(|&(i, l)| others.iter().any(|t| mean(t, i).is_some_and(|o| l < o + LEFTOVER_DB)))
     }
