@@ -1,0 +1,84 @@
+//! Recordings whose answer is known to the byte. `scripts/golden` makes them anew after a change that was meant.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden")
+}
+
+/// What `replay --bursts` prints for a golden recording.
+fn replay(name: &str) -> Vec<Value> {
+    let folder = folder();
+    let recording = format!("corridor={}", folder.join(format!("{name}.sigmf-meta")).display());
+    let output = Command::new(env!("CARGO_BIN_EXE_cellwarden"))
+        .args(["replay", "--bursts", "--format", "jsonl", "--site"])
+        .arg(folder.join("site.toml"))
+        .arg(recording)
+        .output()
+        .expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    records(&String::from_utf8(output.stdout).expect("UTF-8"))
+}
+
+/// Records without what depends on the machine: speed, and digits beyond 0.1 dB and 0.01 (the contract).
+fn records(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| {
+            let mut record: Value = serde_json::from_str(line).expect("one JSON object a line");
+            for key in ["wall_s", "msps", "realtime_factor", "software", "config_sha256"] {
+                record.as_object_mut().expect("an object").remove(key);
+            }
+            record
+        })
+        .collect()
+}
+
+fn same_as_golden(name: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(folder().join(format!("{name}.jsonl"))).expect("the golden answer");
+    let (got, want) = (replay(name), records(&text));
+    for (g, w) in got.iter().zip(&want) {
+        for key in ["type", "sensor", "standard", "kind", "block", "activity", "bursts", "hits", "samples"] {
+            assert_eq!(g.get(key), w.get(key), "{name}: {g}\nwanted {w}");
+        }
+        for (key, slack) in [
+            ("start_s", 3e-6),
+            ("duration_s", 3e-6),
+            ("power_dbfs", 0.11),
+            ("snr_db", 0.11),
+            ("freq_lower_hz", 1.0),
+            ("freq_upper_hz", 1.0),
+            ("confidence", 0.011),
+        ] {
+            let number = |v: &Value| v.get(key).and_then(Value::as_f64);
+            match (number(g), number(w)) {
+                (Some(a), Some(b)) => assert!((a - b).abs() <= slack, "{name}: {key} {a} for {b}\n{g}"),
+                (a, b) => assert_eq!(a, b, "{name}: {key}\n{g}"),
+            }
+        }
+    }
+    assert_eq!(got.len(), want.len(), "{name}");
+    got
+}
+
+#[test]
+fn a_gsm_call_beside_a_staff_radio_is_one_hit_in_its_block() {
+    let records = same_as_golden("gsm");
+    let hits: Vec<&Value> = records.iter().filter(|r| r["type"] == "hit").collect();
+    assert_eq!(hits.len(), 1, "{hits:?}");
+    assert_eq!((&hits[0]["standard"], &hits[0]["block"]), (&"gsm".into(), &"A".into()));
+    let normal = records.iter().filter(|r| r["kind"] == "normal" && r["detail"]["training_sequence"] == "TSC3").count();
+    assert!(normal >= 30, "{normal}");
+}
+
+#[test]
+fn an_lte_attach_is_one_hit_in_its_block() {
+    let records = same_as_golden("lte");
+    let hits: Vec<&Value> = records.iter().filter(|r| r["type"] == "hit").collect();
+    assert_eq!(hits.len(), 1, "{hits:?}");
+    assert_eq!((&hits[0]["standard"], &hits[0]["block"]), (&"lte".into(), &"A".into()));
+    let roots: Vec<&Value> = records.iter().filter(|r| r["kind"] == "prach").map(|r| &r["detail"]["root"]).collect();
+    // The scene's logical root 22 is the sequence's root 1 (TS 36.211 table 5.7.2-4).
+    assert!(!roots.is_empty() && roots.iter().all(|r| **r == 1), "{roots:?}");
+}
