@@ -169,7 +169,7 @@ impl Worker {
     /// Fills a block and hands it over. Returns whether to go on.
     fn fill(&mut self, mut block: IqBlock) -> bool {
         loop {
-            block.bytes.clear();
+            reset(&mut block);
             match self.source.next(&mut block, self.config.block_samples) {
                 Ok(SourceStatus::Filled) => break,
                 Ok(SourceStatus::Idle) if !self.stop.load(Ordering::Relaxed) => {}
@@ -199,7 +199,7 @@ impl Worker {
 
     /// Takes a block's worth of samples out of the source, for nobody. Returns whether to go on.
     fn drop_one(&mut self) -> bool {
-        self.spare.bytes.clear();
+        reset(&mut self.spare);
         match self.source.next(&mut self.spare, self.config.block_samples) {
             Ok(SourceStatus::Filled) => {
                 let lost = self.spare.samples() as u64;
@@ -217,6 +217,13 @@ impl Worker {
             }
         }
     }
+}
+
+/// Forgets what a block from the pool told the last time; its memory stays.
+fn reset(block: &mut IqBlock) {
+    block.bytes.clear();
+    block.gap_before = None;
+    block.lost_before = 0;
 }
 
 #[cfg(test)]
