@@ -182,6 +182,7 @@ mod tests {
         for (hz, expected) in [(1.23e6, 1.0), (1.45e6, 0.0)] {
             let iq = tone(hz);
             let snippet = Snippet { iq: &iq, start: 0, rate_hz: rate, center_hz: 0.0 };
+            channelizer.forget();
             channelizer.load(&snippet, 0);
             let energy = channelizer.energy(1.2e6, 1.26e6) / channelizer.window() as f64;
             assert!((energy - f64::from(expected)).abs() < 0.02, "{hz}: {energy}");
