@@ -36,14 +36,8 @@ pub fn signal(samples: usize, busy: bool, seed: u64) -> Vec<u8> {
 /// A block of cs16 samples at [`RATE_HZ`] in the GSM-900 uplink.
 pub fn block(bytes: Vec<u8>, start: u64) -> IqBlock {
     IqBlock {
-        sensor: "bench".into(),
         start: SampleIndex(start),
-        lost_before: 0,
-        time: None,
-        center: Hertz(897.5e6),
-        rate: Hertz(RATE_HZ),
-        format: SampleFormat::Cs16,
-        gap_before: None,
         bytes,
+        ..IqBlock::empty("bench".into(), SampleFormat::Cs16, Hertz(RATE_HZ), Hertz(897.5e6))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::source::{Source, SourceError, SourceStatus};
 use cellwarden_iq::Recording;
-use cellwarden_types::{Gap, GapReason, IqBlock, SampleIndex};
+use cellwarden_types::{Gap, GapReason, Hertz, IqBlock, SampleIndex};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,16 +34,10 @@ impl Source for FileSource {
     fn template(&self) -> IqBlock {
         let info = &self.recording.info;
         let first = info.captures.first();
+        let center = first.map_or(Hertz(0.0), |c| c.center);
         IqBlock {
-            sensor: Arc::clone(&self.sensor),
-            start: SampleIndex(0),
-            lost_before: 0,
             time: first.and_then(|c| c.time),
-            center: first.map_or(cellwarden_types::Hertz(0.0), |c| c.center),
-            rate: info.rate,
-            format: info.format,
-            gap_before: None,
-            bytes: Vec::new(),
+            ..IqBlock::empty(Arc::clone(&self.sensor), info.format, info.rate, center)
         }
     }
 

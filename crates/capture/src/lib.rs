@@ -27,4 +27,4 @@ mod synthetic;
 pub use file::{FileSource, Pace};
 pub use reader::{ReaderConfig, ReaderCounters, ReaderHandle, ReaderMode, spawn_reader};
 pub use source::{Source, SourceError, SourceStatus};
-pub use synthetic::SyntheticSource;
+pub use synthetic::{SplitMix64, SyntheticSource};

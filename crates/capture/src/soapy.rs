@@ -86,17 +86,7 @@ impl SoapySource {
 
 impl Source for SoapySource {
     fn template(&self) -> IqBlock {
-        IqBlock {
-            sensor: Arc::clone(&self.sensor),
-            start: SampleIndex(0),
-            lost_before: 0,
-            time: None,
-            center: self.config.center,
-            rate: self.config.rate,
-            format: SampleFormat::Cs16,
-            gap_before: None,
-            bytes: Vec::new(),
-        }
+        IqBlock::empty(Arc::clone(&self.sensor), SampleFormat::Cs16, self.config.rate, self.config.center)
     }
 
     fn next(&mut self, block: &mut IqBlock, samples: usize) -> Result<SourceStatus, SourceError> {

@@ -47,7 +47,8 @@ pub trait Source: Send {
     fn template(&self) -> IqBlock;
 
     /// Fills `block` with at most `samples` samples. `block.bytes` is empty and keeps its capacity:
-    /// a source allocates nothing if `samples` fit into it.
+    /// a source allocates nothing if `samples` fit into it. The block tells of no gap and no loss: a
+    /// source that knows of one sets it. All else is as the block was left the last time.
     ///
     /// # Errors
     /// When there can be no more samples because something failed.

@@ -4,11 +4,26 @@ use crate::source::{Source, SourceError, SourceStatus};
 use cellwarden_types::{Hertz, IqBlock, SampleFormat, SampleIndex};
 use std::sync::Arc;
 
+/// splitmix64 (Steele, Lea, Flood 2014), quick and seeded, for noise that nothing depends on; the field is its state.
+#[derive(Clone, Debug)]
+pub struct SplitMix64(pub u64);
+
+impl SplitMix64 {
+    /// The next 64 bits.
+    pub fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}
+
 /// White noise of about -57 dBFS in cs16.
 pub struct SyntheticSource {
     sensor: Arc<str>,
     rate: Hertz,
-    state: u64,
+    random: SplitMix64,
     given: u64,
     length: u64,
 }
@@ -16,7 +31,13 @@ pub struct SyntheticSource {
 impl SyntheticSource {
     /// Noise for `sensor` at `rate_hz`, the same for the same seed.
     pub fn new(sensor: Arc<str>, rate_hz: f64, seed: u64) -> Self {
-        Self { sensor, rate: Hertz(rate_hz), state: seed ^ 0x9E37_79B9_7F4A_7C15, given: 0, length: u64::MAX }
+        Self {
+            sensor,
+            rate: Hertz(rate_hz),
+            random: SplitMix64(seed ^ 0x9E37_79B9_7F4A_7C15),
+            given: 0,
+            length: u64::MAX,
+        }
     }
 
     /// Ends after so many samples.
@@ -24,30 +45,11 @@ impl SyntheticSource {
         self.length = samples;
         self
     }
-
-    /// splitmix64 (Steele, Lea, Flood 2014).
-    fn random(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
 }
 
 impl Source for SyntheticSource {
     fn template(&self) -> IqBlock {
-        IqBlock {
-            sensor: Arc::clone(&self.sensor),
-            start: SampleIndex(0),
-            lost_before: 0,
-            time: None,
-            center: Hertz(897.5e6),
-            rate: self.rate,
-            format: SampleFormat::Cs16,
-            gap_before: None,
-            bytes: Vec::new(),
-        }
+        IqBlock::empty(Arc::clone(&self.sensor), SampleFormat::Cs16, self.rate, Hertz(897.5e6))
     }
 
     fn next(&mut self, block: &mut IqBlock, samples: usize) -> Result<SourceStatus, SourceError> {
@@ -56,10 +58,9 @@ impl Source for SyntheticSource {
             return Ok(SourceStatus::End);
         }
         block.start = SampleIndex(self.given);
-        block.gap_before = None;
         for _ in 0..count {
             // Four bytes added up make a value near enough to normal: variance 4 · 65536/12, scaled to 33 steps.
-            for word in [self.random(), self.random()] {
+            for word in [self.random.next_u64(), self.random.next_u64()] {
                 let sum: i32 = word.to_le_bytes()[..4].iter().map(|&b| i32::from(b) - 128).sum();
                 block.bytes.extend(((sum * 33 / 148) as i16).to_le_bytes());
             }

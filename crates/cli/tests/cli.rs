@@ -1,12 +1,10 @@
 //! The command as a user meets it: what it prints, and with which exit status.
 
+mod common;
+
+use common::{cellwarden, good};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
-fn cellwarden(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_cellwarden")).args(args).stdin(Stdio::null()).output().expect("the binary runs")
-}
 
 /// The one line on standard error of a run that must fail with `code`.
 fn refused(args: &[&str], code: i32) -> String {
@@ -15,14 +13,6 @@ fn refused(args: &[&str], code: i32) -> String {
     assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
     assert!(!text.contains("panicked"), "{args:?}: {text}");
     text
-}
-
-fn good(args: &[&str]) -> (String, String) {
-    let output = cellwarden(args);
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    let (out, err) = (text(output.stdout), text(output.stderr));
-    assert_eq!(output.status.code(), Some(0), "{args:?}: {err}");
-    (out, err)
 }
 
 fn path(folder: &Path, name: &str) -> String {

@@ -1,43 +1,20 @@
 //! Recordings whose answer is known to the byte. `scripts/golden` makes them anew after a change that was meant.
 
+mod common;
+
+use common::hits;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden")
 }
 
-/// What `replay --bursts` prints for a golden recording.
-fn replay(name: &str) -> Vec<Value> {
-    let folder = folder();
-    let recording = format!("corridor={}", folder.join(format!("{name}.sigmf-meta")).display());
-    let output = Command::new(env!("CARGO_BIN_EXE_cellwarden"))
-        .args(["replay", "--bursts", "--format", "jsonl", "--site"])
-        .arg(folder.join("site.toml"))
-        .arg(recording)
-        .output()
-        .expect("the binary runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    records(&String::from_utf8(output.stdout).expect("UTF-8"))
-}
-
-/// Records without what depends on the machine: speed, and digits beyond 0.1 dB and 0.01 (the contract).
-fn records(text: &str) -> Vec<Value> {
-    text.lines()
-        .map(|line| {
-            let mut record: Value = serde_json::from_str(line).expect("one JSON object a line");
-            for key in ["wall_s", "msps", "realtime_factor", "software", "config_sha256"] {
-                record.as_object_mut().expect("an object").remove(key);
-            }
-            record
-        })
-        .collect()
-}
-
 fn same_as_golden(name: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(folder().join(format!("{name}.jsonl"))).expect("the golden answer");
-    let (got, want) = (replay(name), records(&text));
+    let site = folder().join("site.toml").display().to_string();
+    let recording = format!("corridor={}", folder().join(format!("{name}.sigmf-meta")).display());
+    let (got, want) = (common::replay(&["--site", &site, &recording]), common::records(&text));
     for (g, w) in got.iter().zip(&want) {
         for key in ["type", "sensor", "standard", "kind", "block", "activity", "bursts", "hits", "samples"] {
             assert_eq!(g.get(key), w.get(key), "{name}: {g}\nwanted {w}");
@@ -65,7 +42,7 @@ fn same_as_golden(name: &str) -> Vec<Value> {
 #[test]
 fn a_gsm_call_beside_a_staff_radio_is_one_hit_in_its_block() {
     let records = same_as_golden("gsm");
-    let hits: Vec<&Value> = records.iter().filter(|r| r["type"] == "hit").collect();
+    let hits = hits(&records);
     assert_eq!(hits.len(), 1, "{hits:?}");
     assert_eq!((&hits[0]["standard"], &hits[0]["block"]), (&"gsm".into(), &"A".into()));
     let normal = records.iter().filter(|r| r["kind"] == "normal" && r["detail"]["training_sequence"] == "TSC3").count();
@@ -75,7 +52,7 @@ fn a_gsm_call_beside_a_staff_radio_is_one_hit_in_its_block() {
 #[test]
 fn an_lte_attach_is_one_hit_in_its_block() {
     let records = same_as_golden("lte");
-    let hits: Vec<&Value> = records.iter().filter(|r| r["type"] == "hit").collect();
+    let hits = hits(&records);
     assert_eq!(hits.len(), 1, "{hits:?}");
     assert_eq!((&hits[0]["standard"], &hits[0]["block"]), (&"lte".into(), &"A".into()));
     let roots: Vec<&Value> = records.iter().filter(|r| r["kind"] == "prach").map(|r| &r["detail"]["root"]).collect();

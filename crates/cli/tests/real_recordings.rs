@@ -1,8 +1,10 @@
 //! Recordings of real devices made by others, read from `../shared/corpus/real` where that is present (or `$SHARED`).
 
+mod common;
+
+use common::hits;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Where the recordings lie; says so and gives nothing where they are not.
 fn folder() -> Option<PathBuf> {
@@ -16,24 +18,14 @@ fn folder() -> Option<PathBuf> {
     Some(real)
 }
 
+/// What `replay --bursts` prints for a recording, with `more` arguments.
 fn replay(folder: &Path, name: &str, more: &[&str]) -> Vec<Value> {
-    let output = Command::new(env!("CARGO_BIN_EXE_cellwarden"))
-        .args(["replay", "--bursts", "--format", "jsonl"])
-        .args(more)
-        .arg(folder.join(format!("{name}.sigmf-meta")))
-        .output()
-        .expect("the binary runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    let recording = folder.join(format!("{name}.sigmf-meta")).display().to_string();
+    common::replay(&[more, &[&recording]].concat())
 }
 
 fn named<'a>(records: &'a [Value], standard: &str, kind: &str) -> Vec<&'a Value> {
     records.iter().filter(|r| r["type"] == "burst" && r["standard"] == standard && r["kind"] == kind).collect()
-}
-
-fn hits(records: &[Value]) -> usize {
-    records.iter().filter(|r| r["type"] == "hit").count()
 }
 
 fn middle_hz(burst: &Value) -> f64 {
@@ -56,7 +48,7 @@ fn the_dongles_preamble_and_its_three_allocations_are_found_and_named() {
     }
     let start = |i: usize| pusch[i]["start_s"].as_f64().expect("seconds");
     assert!((start(1) - start(0) - 8e-3).abs() < 20e-6 && (start(2) - start(1) - 8e-3).abs() < 20e-6);
-    assert_eq!(hits(&records), 1);
+    assert_eq!(hits(&records).len(), 1);
 }
 
 #[test]
@@ -90,12 +82,12 @@ fn downlinks_and_a_machine_are_no_phone() {
     let Some(folder) = folder() else { return };
     for name in ["gsm_downlink_c0_500k", "gsm_downlink_wide_4M", "nbiot_beacon_640k"] {
         let records = replay(&folder, name, &[]);
-        assert_eq!(hits(&records), 0, "{name}");
+        assert_eq!(hits(&records).len(), 0, "{name}");
         assert!(named(&records, "gsm", "normal").is_empty() && named(&records, "gsm", "access").is_empty(), "{name}");
     }
     // Said to lie in an uplink band, a downlink is still none.
     for name in ["gsm_downlink_c0_500k", "gsm_downlink_wide_4M"] {
         let records = replay(&folder, name, &["--center", "900M"]);
-        assert_eq!(hits(&records), 0, "{name} at 900 MHz");
+        assert_eq!(hits(&records).len(), 0, "{name} at 900 MHz");
     }
 }

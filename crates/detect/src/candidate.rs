@@ -29,15 +29,17 @@ pub struct NoiseFloor {
 }
 
 impl NoiseFloor {
+    /// The bin that holds an absolute frequency, the outermost one beyond the band: bin k covers k-1/2 .. k+1/2.
+    pub fn bin(&self, hz: f64) -> usize {
+        let bins = self.density.len() as f64;
+        let at = (hz - self.center_hz) / (self.rate_hz / bins) + bins / 2.0;
+        (at + 0.5).floor().clamp(0.0, bins - 1.0) as usize
+    }
+
     /// Noise power between two absolute frequencies, over full scale (linear).
     pub fn power(&self, low_hz: f64, high_hz: f64) -> f64 {
-        let bin_hz = self.rate_hz / self.density.len() as f64;
-        let at = |hz: f64| (hz - self.center_hz) / bin_hz + self.density.len() as f64 / 2.0;
-        let last = self.density.len() - 1;
-        // Bin k covers k-1/2 .. k+1/2.
-        let first = (at(low_hz) + 0.5).floor().clamp(0.0, last as f64) as usize;
-        let end = (at(high_hz) + 0.5).floor().clamp(first as f64, last as f64) as usize;
-        let bins = &self.density[first..=end];
+        let first = self.bin(low_hz);
+        let bins = &self.density[first..=self.bin(high_hz).max(first)];
         let mean = bins.iter().map(|&d| f64::from(d)).sum::<f64>() / bins.len() as f64;
         mean * (high_hz - low_hz)
     }
@@ -96,9 +98,6 @@ impl Proposal {
 
 /// One standard's judgement of a region; one standard a file.
 pub trait Classifier: Send {
-    /// Which standard this is, for the accounting.
-    fn name(&self) -> &'static str;
-
     /// Judges `region`. `snippet` holds the region and, where the recording has them, at least
     /// 300 µs before and after it. Adds what is proven to `out`: nothing if the region is not of
     /// this standard, several if it holds several emissions.

@@ -20,8 +20,6 @@ pub struct Channelizer {
     out: Vec<Complex32>,
     pass_hz: f64,
     stop_hz: f64,
-    /// Start of the window that is loaded.
-    loaded: Option<i64>,
 }
 
 impl Channelizer {
@@ -42,7 +40,6 @@ impl Channelizer {
             out: vec![Complex32::ZERO; out_len],
             pass_hz,
             stop_hz,
-            loaded: None,
         }
     }
 
@@ -57,13 +54,8 @@ impl Channelizer {
     }
 
     /// The window that begins at sample `start` of the recording; beyond the snippet lies silence.
-    /// Channels are taken out of it with [`channel`](Self::channel). A window that is loaded already is not transformed
-    /// again: call [`forget`](Self::forget) before the first of another snippet.
+    /// Channels are taken out of it with [`channel`](Self::channel).
     pub fn load(&mut self, snippet: &Snippet<'_>, start: i64) {
-        if self.loaded == Some(start) {
-            return;
-        }
-        self.loaded = Some(start);
         self.spectrum.fill(Complex32::ZERO);
         let offset = start - snippet.start as i64;
         let from = offset.max(0);
@@ -83,11 +75,6 @@ impl Channelizer {
         let (low, high) = ((low_hz / bin_hz).round() as i64, (high_hz / bin_hz).round() as i64);
         let bins = (low..high).map(|k| self.spectrum[k.rem_euclid(self.window as i64) as usize]);
         bins.map(|z| f64::from(z.norm_sqr())).sum::<f64>() / self.window as f64
-    }
-
-    /// Lets go of the loaded window: the next one is of another snippet.
-    pub fn forget(&mut self) {
-        self.loaded = None;
     }
 
     /// The channel `offset_hz` from the stream's centre, in the loaded window.
@@ -182,7 +169,6 @@ mod tests {
         for (hz, expected) in [(1.23e6, 1.0), (1.45e6, 0.0)] {
             let iq = tone(hz);
             let snippet = Snippet { iq: &iq, start: 0, rate_hz: rate, center_hz: 0.0 };
-            channelizer.forget();
             channelizer.load(&snippet, 0);
             let energy = channelizer.energy(1.2e6, 1.26e6) / channelizer.window() as f64;
             assert!((energy - f64::from(expected)).abs() < 0.02, "{hz}: {energy}");

@@ -4,6 +4,8 @@
 //! recordings: a sum of independent-looking evidence is over-confident, so large sums are worth less
 //! than they say.
 
+use cellwarden_types::table::interpolate;
+
 /// Prior log-odds that a region in an uplink band, of a phone's shape, is a phone's.
 const PRIOR: f64 = -1.0;
 
@@ -22,18 +24,7 @@ const TABLE: [(f64, f64); 9] = [
 
 /// The probability that a phone sent a burst whose evidence sums to `llr`.
 pub fn burst_confidence(llr: f64) -> f64 {
-    let x = PRIOR + llr;
-    let (first, last) = (TABLE[0], TABLE[TABLE.len() - 1]);
-    if x.is_nan() || x <= first.0 {
-        return first.1;
-    }
-    for pair in TABLE.windows(2) {
-        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
-        if x <= x1 {
-            return y0 + (y1 - y0) * (x - x0) / (x1 - x0);
-        }
-    }
-    last.1
+    interpolate(&TABLE, PRIOR + llr)
 }
 
 #[cfg(test)]

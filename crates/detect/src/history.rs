@@ -50,16 +50,6 @@ impl SampleRing {
         let to = (end - self.first) as usize * size;
         &self.bytes.make_contiguous()[from..to]
     }
-
-    /// Makes the ring one slice, so that [`contiguous`](Self::contiguous) can be shared by threads.
-    pub fn straighten(&mut self) {
-        self.bytes.make_contiguous();
-    }
-
-    /// All bytes held, oldest first; only what was straightened.
-    pub fn contiguous(&self) -> &[u8] {
-        self.bytes.as_slices().0
-    }
 }
 
 /// Mean power densities of tiles (8 frames by one bin), a bounded time back.

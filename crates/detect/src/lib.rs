@@ -7,13 +7,10 @@
 //!
 //! ```
 //! use cellwarden_detect::{DetectConfig, Detector};
-//! use cellwarden_types::{Hertz, IqBlock, SampleFormat, SampleIndex};
+//! use cellwarden_types::{Hertz, IqBlock, SampleFormat};
 //! let mut detector = Detector::new("east".into(), DetectConfig::default());
-//! let block = IqBlock {
-//!     sensor: "east".into(), start: SampleIndex(0), lost_before: 0, time: None,
-//!     center: Hertz(902.4e6), rate: Hertz(2.4e6), format: SampleFormat::Cs16,
-//!     gap_before: None, bytes: vec![0; 4 * 24_000],
-//! };
+//! let mut block = IqBlock::empty("east".into(), SampleFormat::Cs16, Hertz(2.4e6), Hertz(902.4e6));
+//! block.bytes = vec![0; 4 * 24_000];
 //! let mut bursts = Vec::new();
 //! detector.process(&block, &mut bursts);
 //! detector.finish(&mut bursts);

@@ -138,7 +138,7 @@ impl Detector {
         stream.ring.push(&block.bytes);
         let chunk = stream.geometry.chunk_frames;
         while stream.frames_available() >= chunk as u64 {
-            stream.work(chunk, &self.config, &mut self.costs);
+            stream.work(chunk, &mut self.costs);
             stream.classify(&self.sensor, &self.config, &mut self.costs, &mut self.swapped, false, out);
             stream.forget();
         }
@@ -149,7 +149,7 @@ impl Detector {
         let Some(mut stream) = self.stream.take() else { return };
         let left = stream.frames_available() as usize;
         if left > 0 {
-            stream.work(left, &self.config, &mut self.costs);
+            stream.work(left, &mut self.costs);
         }
         stream.segmenter.finish(stream.floor.floor(), &mut stream.pending);
         stream.classify(&self.sensor, &self.config, &mut self.costs, &mut self.swapped, true, out);
@@ -237,7 +237,7 @@ impl Stream {
             classifiers: Classifiers {
                 gsm: GsmClassifier::new(rate, center),
                 prach: PrachSearch::new(rate),
-                shared: SharedChannelClassifier::new(rate, center),
+                shared: SharedChannelClassifier::new(rate),
                 iq: Vec::new(),
                 mirrored: Vec::new(),
                 recent_prach: Vec::new(),
@@ -267,7 +267,7 @@ impl Stream {
     }
 
     /// The next `frames` frames: rows, floor, segments.
-    fn work(&mut self, frames: usize, config: &DetectConfig, costs: &mut StageCosts) {
+    fn work(&mut self, frames: usize, costs: &mut StageCosts) {
         let began = Instant::now();
         let n = self.geometry.n_fft;
         let hop = self.geometry.hop;
@@ -297,7 +297,6 @@ impl Stream {
         costs.floor += floored - made;
         self.segmenter.process(&self.rows, self.floor.floor(), &mut self.pending);
         costs.segment += floored.elapsed();
-        let _ = config;
         self.frames_done += frames as u64;
     }
 

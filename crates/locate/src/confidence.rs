@@ -1,6 +1,7 @@
 //! How sure it is that an activity is a phone's: the evidence of single bursts and of their pattern,
 //! added as log-odds, then mapped by a table.
 
+use cellwarden_types::table::interpolate;
 use cellwarden_types::{Evidence, Standard};
 
 /// Constants of the sum; changed only together with [`TABLE`].
@@ -128,23 +129,11 @@ pub fn judge(standard: Standard, g: &Grounds) -> (f64, Vec<Evidence>) {
         (_, 0) => ACCESS_ONLY_MOST,
         _ => 1.0,
     };
-    (lookup(sum).min(most), evidence)
+    (interpolate(&TABLE, sum).min(most), evidence)
 }
 
 fn round(v: f64) -> f64 {
     (v * 100.0).round() / 100.0
-}
-
-fn lookup(x: f64) -> f64 {
-    let above = TABLE.partition_point(|(odds, _)| *odds <= x);
-    match above {
-        0 => TABLE[0].1,
-        n if n == TABLE.len() => TABLE[n - 1].1,
-        n => {
-            let ((x0, y0), (x1, y1)) = (TABLE[n - 1], TABLE[n]);
-            y0 + (y1 - y0) * (x - x0) / (x1 - x0)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -230,11 +230,9 @@ impl Joiner {
         let mut readings = Vec::new();
         for (i, floor) in self.floors.iter().enumerate() {
             let Some(sensor) = self.placed[i] else { continue };
-            match track.levels.get(i).filter(|l| l.count > 0) {
-                Some(l) if l.clipped * 4 >= l.count => readings.push((sensor, Reading::AtLeast(CLIP_DBFS))),
-                Some(l) => {
-                    readings.push((sensor, Reading::Level(l.sum_scaled_dbfs / f64::from(l.count), l.count)));
-                }
+            match track.levels.get(i).and_then(|l| Some((l, l.mean_scaled_dbfs()?))) {
+                Some((l, _)) if l.clipped * 4 >= l.count => readings.push((sensor, Reading::AtLeast(CLIP_DBFS))),
+                Some((l, mean_dbfs)) => readings.push((sensor, Reading::Level(mean_dbfs, l.count))),
                 None if floor.noise_dbfs_per_hz.is_finite() => {
                     readings.push((sensor, Reading::Nothing(floor.noise_dbfs_per_hz + db(width))));
                 }

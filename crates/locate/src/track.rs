@@ -57,6 +57,13 @@ pub struct Level {
     variance: f64,
 }
 
+impl Level {
+    /// Mean level as it places a phone, in dBFS; none where nothing was heard.
+    pub fn mean_scaled_dbfs(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum_scaled_dbfs / f64::from(self.count))
+    }
+}
+
 /// What a sensor can hear at best.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Floor {
@@ -397,10 +404,7 @@ impl Tracker {
                 && t.end_s > track.end_s - BESIDE_S
         };
         let others: Vec<&Track> = self.tracks.iter().chain(&self.ended).filter(beside).collect();
-        let mean = |t: &Track, sensor: usize| {
-            let level = t.levels.get(sensor).filter(|l| l.count > 0)?;
-            Some(level.sum_scaled_dbfs / f64::from(level.count))
-        };
+        let mean = |t: &Track, sensor: usize| t.levels.get(sensor)?.mean_scaled_dbfs();
         let own: Vec<(usize, f64)> = (0..track.levels.len()).filter_map(|i| Some((i, mean(track, i)?))).collect();
         let Some(&(strongest, level)) = own.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else { return false };
         let same = |t: &&Track| {

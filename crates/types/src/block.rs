@@ -60,6 +60,21 @@ pub struct IqBlock {
 }
 
 impl IqBlock {
+    /// The block of no samples at the beginning of a stream: nothing lost, no time known.
+    pub fn empty(sensor: Arc<str>, format: SampleFormat, rate: Hertz, center: Hertz) -> Self {
+        Self {
+            sensor,
+            start: SampleIndex(0),
+            lost_before: 0,
+            time: None,
+            center,
+            rate,
+            format,
+            gap_before: None,
+            bytes: Vec::new(),
+        }
+    }
+
     /// Complex samples in this block.
     pub fn samples(&self) -> usize {
         self.bytes.len() / self.format.bytes_per_sample()

@@ -15,6 +15,7 @@ pub mod block;
 pub mod record;
 pub mod request;
 pub mod sample;
+pub mod table;
 pub mod time;
 pub mod units;
 

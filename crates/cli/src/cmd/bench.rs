@@ -2,6 +2,7 @@
 
 use crate::args::BenchArgs;
 use crate::failure::Failure;
+use cellwarden_capture::SplitMix64;
 use cellwarden_detect::config::FrameGeometry;
 use cellwarden_detect::{DetectConfig, Detector};
 use cellwarden_types::{Hertz, IqBlock, SampleFormat, SampleIndex};
@@ -33,17 +34,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Failure> {
     for _ in 0..RUNS {
         let mut detector = Detector::new("bench".into(), DetectConfig::default());
         let mut bursts = Vec::new();
-        let mut block = IqBlock {
-            sensor: "bench".into(),
-            start: SampleIndex(0),
-            lost_before: 0,
-            time: None,
-            center: Hertz(897.5e6),
-            rate: args.rate,
-            format: args.format,
-            gap_before: None,
-            bytes: Vec::new(),
-        };
+        let mut block = IqBlock::empty("bench".into(), args.format, args.rate, Hertz(897.5e6));
         let began = Instant::now();
         pool.install(|| {
             for i in 0..total / BLOCK {
@@ -76,16 +67,12 @@ pub fn run(args: &BenchArgs) -> Result<(), Failure> {
 
 /// Noise of a quiet band, -60 dBFS, in the format. The generator is splitmix64: any white bits do.
 fn quiet(format: SampleFormat, samples: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5851_F42D_4C95_7F2D;
+    let mut random = SplitMix64(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5851_F42D_4C95_7F2D);
     let mut normal = || {
         // Sum of twelve uniforms: variance one.
         let mut sum = -6.0f64;
         for _ in 0..12 {
-            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut z = state;
-            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            sum += ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64;
+            sum += (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
         }
         sum
     };

@@ -114,15 +114,11 @@ impl Picture {
                 }
             }
             let block = IqBlock {
-                sensor: "info".into(),
                 start: SampleIndex(chunk.start),
                 lost_before: chunk.lost_before,
                 time: chunk.time,
-                center: chunk.center,
-                rate,
-                format,
-                gap_before: None,
                 bytes: used.to_vec(),
+                ..IqBlock::empty("info".into(), format, rate, chunk.center)
             };
             detector.process(&block, &mut picture.bursts);
         }

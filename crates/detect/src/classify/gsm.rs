@@ -62,6 +62,8 @@ struct Split {
 /// Judges regions of one stream.
 pub struct GsmClassifier {
     channelizer: Channelizer,
+    /// Start of the window that the channelizer holds: neighbouring channels and places share it.
+    loaded: Option<i64>,
     templates: Vec<Template>,
     /// Every other sample of the channel that is looked at, and running sums of their power.
     even: Split,
@@ -113,12 +115,12 @@ impl GsmClassifier {
                 templates.push(template(Kind::Normal, name, modulation, first, symbols, bits));
             }
         }
-        Self { channelizer, templates, even: Split::default(), energy: Vec::new() }
+        Self { channelizer, loaded: None, templates, even: Split::default(), energy: Vec::new() }
     }
 
     /// Says that the next region is of another snippet than the last.
     pub fn begin(&mut self) {
-        self.channelizer.forget();
+        self.loaded = None;
     }
 
     /// The burst that begins near sample `near` of the recording in the channel at `channel_hz`, if there is one.
@@ -131,7 +133,10 @@ impl GsmClassifier {
     ) -> Option<Proposal> {
         let grid = GRID_S * snippet.rate_hz;
         let window_start = (((near - LEAD_S * snippet.rate_hz) / grid).floor() * grid).round() as i64;
-        self.channelizer.load(snippet, window_start);
+        if self.loaded != Some(window_start) {
+            self.channelizer.load(snippet, window_start);
+            self.loaded = Some(window_start);
+        }
         let rate = self.channelizer.out_rate_hz();
         let y: &[Complex32] = self.channelizer.channel(channel.center_hz - snippet.center_hz);
         let expected = (near - window_start as f64) / snippet.rate_hz * rate;
@@ -210,6 +215,7 @@ impl GsmClassifier {
         let rho_llr = (rho - 0.45) / 0.05;
         let guard_llr = (0.4 - guard) * 4.0;
         let carrier_offset_hz = found.offset_hz + residual_offset_hz(y, &found, template, rate);
+        let surely = if rho > 0.8 { 0.2 } else { 0.0 };
         Some(Proposal {
             standard: Standard::Gsm,
             kind: template.kind,
@@ -220,7 +226,7 @@ impl GsmClassifier {
             power,
             channel: Some(u32::from(channel.arfcn)),
             carrier_offset_hz: Some(carrier_offset_hz),
-            standard_confidence: (0.5 + 0.6 * (rho - 0.45)).clamp(0.5, 0.99) + if rho > 0.8 { 0.2 } else { 0.0 },
+            standard_confidence: ((0.5 + 0.6 * (rho - 0.45)).clamp(0.5, 0.99) + surely).min(0.99),
             detail: Detail {
                 training_sequence: Some(template.name.to_owned()),
                 modulation: Some(template.modulation.to_owned()),
@@ -231,18 +237,10 @@ impl GsmClassifier {
                 ..Detail::default()
             },
         })
-        .map(|mut p| {
-            p.standard_confidence = p.standard_confidence.min(0.99);
-            p
-        })
     }
 }
 
 impl Classifier for GsmClassifier {
-    fn name(&self) -> &'static str {
-        "gsm"
-    }
-
     fn classify(&mut self, region: &Region, snippet: &Snippet<'_>, floor: &NoiseFloor, out: &mut Vec<Proposal>) {
         let seconds = region.count as f64 / snippet.rate_hz;
         let width = region.high_hz - region.low_hz;

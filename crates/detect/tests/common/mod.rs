@@ -30,14 +30,9 @@ pub fn bytes(iq: &[i16]) -> Vec<u8> {
 /// A block in the GSM-900 uplink.
 pub fn block(bytes: Vec<u8>, start: u64, rate_hz: f64) -> IqBlock {
     IqBlock {
-        sensor: "test".into(),
         start: SampleIndex(start),
-        lost_before: 0,
         time: "2026-03-01T06:00:00Z".parse().ok(),
-        center: Hertz(902.4e6),
-        rate: Hertz(rate_hz),
-        format: SampleFormat::Cs16,
-        gap_before: None,
         bytes,
+        ..IqBlock::empty("test".into(), SampleFormat::Cs16, Hertz(rate_hz), Hertz(902.4e6))
     }
 }

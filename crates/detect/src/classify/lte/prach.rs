@@ -171,13 +171,10 @@ impl PrachSearch {
     fn sum_noise(&mut self, center_hz: f64, floor: &NoiseFloor) {
         let n = self.window;
         let bin_hz = self.rate_hz / n as f64;
-        let bins = floor.density.len();
-        let floor_bin_hz = floor.rate_hz / bins as f64;
         let mut sum = 0.0;
         for (k, s) in self.noise[1..].iter_mut().enumerate() {
-            let hz = center_hz + (k as f64 - (n / 2) as f64) * bin_hz - floor.center_hz;
-            let at = (hz / floor_bin_hz + bins as f64 / 2.0).round().clamp(0.0, (bins - 1) as f64);
-            sum += f64::from(floor.density[at as usize]);
+            let hz = center_hz + (k as f64 - (n / 2) as f64) * bin_hz;
+            sum += f64::from(floor.density[floor.bin(hz)]);
             *s = sum;
         }
     }
@@ -326,7 +323,6 @@ impl PrachSearch {
     fn propose(&mut self, sighting: &Sighting, snippet: &Snippet<'_>, floor: &NoiseFloor) -> Option<Proposal> {
         let lead = (EDGE_WINDOW_S - SEQUENCE_S) / 2.0;
         let window_start = sighting.window_start as i64 - (lead * self.rate_hz) as i64;
-        self.edges.forget();
         self.edges.load(snippet, window_start);
         let rate = self.edges.out_rate_hz();
         let y = self.edges.channel(sighting.center_hz - snippet.center_hz);

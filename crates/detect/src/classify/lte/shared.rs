@@ -55,7 +55,7 @@ struct PrefixFit {
 
 impl SharedChannelClassifier {
     /// For a stream at `rate_hz`.
-    pub fn new(rate_hz: f64, _center_hz: f64) -> Self {
+    pub fn new(rate_hz: f64) -> Self {
         let mut channelizers = Vec::new();
         for (length_s, window_s) in [(1.3e-3, 2.4e-3), (LONGEST_S, WINDOW_S)] {
             for (width_hz, out_rate_hz) in [(1.3e6, 1.92e6), (5.4e6, 7.68e6), (20e6, 30.72e6)] {
@@ -82,7 +82,6 @@ impl SharedChannelClassifier {
             self.channelizers.iter_mut().find(|(longest, widest, _)| seconds <= *longest && width <= *widest)?;
         let lead = 0.3e-3_f64.min(0.2 * WINDOW_S);
         let start = region.start as i64 - (lead * snippet.rate_hz) as i64;
-        channelizer.forget();
         channelizer.load(snippet, start);
         let middle = (region.low_hz + region.high_hz) / 2.0 - snippet.center_hz;
         // Room beside the blocks, so that the filter does not smear the prefix.
@@ -103,10 +102,6 @@ impl SharedChannelClassifier {
 }
 
 impl Classifier for SharedChannelClassifier {
-    fn name(&self) -> &'static str {
-        "lte"
-    }
-
     fn classify(&mut self, region: &Region, snippet: &Snippet<'_>, floor: &NoiseFloor, out: &mut Vec<Proposal>) {
         let seconds = region.count as f64 / snippet.rate_hz;
         let width = region.high_hz - region.low_hz;

@@ -1,0 +1,35 @@
+//! The command, run.
+#![allow(dead_code)] // each test file uses its part
+
+use serde_json::Value;
+use std::process::{Command, Output, Stdio};
+
+/// Runs the command with nothing on standard input.
+pub fn cellwarden(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cellwarden")).args(args).stdin(Stdio::null()).output().expect("the binary runs")
+}
+
+/// Standard output and standard error of a run that must succeed.
+pub fn good(args: &[&str]) -> (String, String) {
+    let output = cellwarden(args);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {err}");
+    (out, err)
+}
+
+/// The records of `replay --bursts`, with `more` arguments.
+pub fn replay(more: &[&str]) -> Vec<Value> {
+    let (out, _) = good(&[&["replay", "--bursts", "--format", "jsonl"], more].concat());
+    records(&out)
+}
+
+/// JSON Lines, read.
+pub fn records(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("one JSON object a line")).collect()
+}
+
+/// The hits among records.
+pub fn hits(records: &[Value]) -> Vec<&Value> {
+    records.iter().filter(|r| r["type"] == "hit").collect()
+}
