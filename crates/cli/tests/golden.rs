@@ -2,6 +2,7 @@
 
 mod common;
 
+use cellwarden_types::SampleFormat;
 use common::hits;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -58,4 +59,31 @@ fn an_lte_attach_is_one_hit_in_its_block() {
     let roots: Vec<&Value> = records.iter().filter(|r| r["kind"] == "prach").map(|r| &r["detail"]["root"]).collect();
     // The scene's logical root 22 is the sequence's root 1 (TS 36.211 table 5.7.2-4).
     assert!(!roots.is_empty() && roots.iter().all(|r| **r == 1), "{roots:?}");
+}
+
+/// The golden recording `name` with I and Q exchanged, in `to`.
+fn exchanged(name: &str, to: &Path) -> String {
+    let path = |folder: &Path, half: &str| folder.join(format!("{name}.sigmf-{half}"));
+    let text = std::fs::read_to_string(path(&folder(), "meta")).expect("the golden recording");
+    let mut meta: Value = serde_json::from_str(&text).expect("JSON");
+    let format: SampleFormat = meta["global"]["core:datatype"].as_str().expect("a name").parse().expect("a format");
+    let mut bytes = std::fs::read(path(&folder(), "data")).expect("the golden recording");
+    for sample in bytes.chunks_exact_mut(format.bytes_per_sample()) {
+        sample.rotate_left(format.bytes_per_sample() / 2);
+    }
+    std::fs::write(path(to, "data"), bytes).expect("writes");
+    meta["global"].as_object_mut().expect("an object").remove("core:sha512");
+    std::fs::write(path(to, "meta"), meta.to_string()).expect("writes");
+    path(to, "meta").display().to_string()
+}
+
+#[test]
+fn exchanged_i_and_q_are_said_and_not_detected() {
+    let to = tempfile::tempdir().expect("a folder");
+    for name in ["gsm", "lte"] {
+        let recording = exchanged(name, to.path());
+        let (out, err) = common::good(&["replay", "--bursts", "--format", "jsonl", &recording]);
+        assert!(err.contains("I and Q are swapped"), "{name}: {err}");
+        assert!(hits(&common::records(&out)).is_empty(), "{name}: {out}");
+    }
 }

@@ -17,6 +17,16 @@ pub struct Snippet<'a> {
     pub center_hz: f64,
 }
 
+impl<'a> Snippet<'a> {
+    /// The part that lies around a region, `margin` samples on both sides where there are so many.
+    pub fn around(&self, region: &Region, margin: u64) -> Self {
+        let from = region.start.saturating_sub(margin).max(self.start) - self.start;
+        let to = (region.start + region.count + margin).saturating_sub(self.start).min(self.iq.len() as u64);
+        let from = from.min(to);
+        Self { iq: &self.iq[from as usize..to as usize], start: self.start + from, ..*self }
+    }
+}
+
 /// The noise floor over frequency: power density per bin, lowest frequency first.
 #[derive(Clone, Debug)]
 pub struct NoiseFloor {

@@ -29,6 +29,7 @@ pub mod pipeline;
 pub mod segment;
 pub mod spectrum;
 pub mod state;
+pub mod swap;
 
 pub use config::{Depth, DetectConfig};
 pub use pipeline::Detector;

@@ -13,6 +13,7 @@ use crate::history::{SampleRing, TileRing};
 use crate::segment::{Segment, Segmenter};
 use crate::spectrum::PowerSpectrum;
 use crate::state::{DetectorState, FloorState};
+use crate::swap::SwapTest;
 use cellwarden_standards::{band, gsm};
 use cellwarden_types::request::{LevelAnswer, LevelRequest};
 use cellwarden_types::{Burst, Hertz, IqBlock, SampleFormat, Standard, UtcNanos, db};
@@ -64,15 +65,7 @@ pub struct Detector {
     remembered: Vec<FloorState>,
     costs: StageCosts,
     counts: SampleCounts,
-    swapped: SwapCounts,
-}
-
-/// GSM bursts that read right, and that read right only with I and Q exchanged.
-#[derive(Clone, Copy, Debug, Default)]
-struct SwapCounts {
-    straight: u32,
-    mirrored: u32,
-    tried: u32,
+    swapped: SwapTest,
 }
 
 /// What depends on rate, centre and format, from one break of the stream to the next.
@@ -104,7 +97,6 @@ struct Classifiers {
     prach: Option<PrachSearch>,
     shared: SharedChannelClassifier,
     iq: Vec<Complex32>,
-    mirrored: Vec<Complex32>,
     recent_prach: Vec<Proposal>,
 }
 
@@ -118,7 +110,7 @@ impl Detector {
             remembered: Vec::new(),
             costs: StageCosts::default(),
             counts: SampleCounts::default(),
-            swapped: SwapCounts::default(),
+            swapped: SwapTest::default(),
         }
     }
 
@@ -176,10 +168,10 @@ impl Detector {
             .or_else(|| self.remembered.last().map(|f| of(&f.density)))
     }
 
-    /// How many GSM bursts read right only with I and Q exchanged, where that is what the signals show.
+    /// How many bursts fit better with I and Q exchanged, where together they say that the stream is so.
+    /// Its bursts are then not believed.
     pub fn iq_swapped(&self) -> Option<u32> {
-        let SwapCounts { straight, mirrored, .. } = self.swapped;
-        (mirrored >= 4 && mirrored > 4 * straight).then_some(mirrored)
+        self.swapped.mirrored_bursts()
     }
 
     /// What the detector has learned, to be written out.
@@ -239,7 +231,6 @@ impl Stream {
                 prach: PrachSearch::new(rate),
                 shared: SharedChannelClassifier::new(rate),
                 iq: Vec::new(),
-                mirrored: Vec::new(),
                 recent_prach: Vec::new(),
             },
         }
@@ -306,7 +297,7 @@ impl Stream {
         sensor: &Arc<str>,
         config: &DetectConfig,
         costs: &mut StageCosts,
-        swapped: &mut SwapCounts,
+        swapped: &mut SwapTest,
         all: bool,
         out: &mut Vec<Burst>,
     ) {
@@ -354,7 +345,7 @@ impl Stream {
         cluster: &[Segment],
         sensor: &Arc<str>,
         config: &DetectConfig,
-        swapped: &mut SwapCounts,
+        swapped: &mut SwapTest,
         all: bool,
         out: &mut Vec<Burst>,
     ) {
@@ -378,15 +369,8 @@ impl Stream {
             convert(format, bytes, &mut parts.iq);
             let snippet = Snippet { iq: &parts.iq, start: from, rate_hz: self.rate.0, center_hz: self.center.0 };
             classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, &mut proposals);
-            swapped.straight += proposals.len() as u32;
-            // A stream is swapped from beginning to end: its first bursts settle it.
-            if swapped.straight < 8 && swapped.tried < 256 {
-                let mirrored = &mut parts.mirrored;
-                let (found, tried) =
-                    count_mirrored(&mut parts.gsm, mirrored, &cluster, &claimed, &snippet, &self.noise, margin);
-                swapped.mirrored += found;
-                swapped.tried += tried;
-            }
+            let regions = cluster.iter().filter(|s| !s.is_continuous()).map(|s| s.region);
+            swapped.observe_gsm(&mut parts.gsm, regions, &proposals, &snippet, &self.noise, margin);
             let busy = busy_stretches(&cluster, &claimed, self.rate.0);
             if let Some(prach) = parts.prach.as_mut().filter(|_| !busy.is_empty()) {
                 let before = proposals.len();
@@ -405,16 +389,18 @@ impl Stream {
                     *claimed |= parts.recent_prach.iter().any(|p| share_inside(&segment.region, p) > 0.6);
                 }
             }
+            parts.shared.compare_references(!swapped.is_settled());
             for (segment, claimed) in cluster.iter().zip(&mut claimed) {
                 // A copy of a strong neighbour's prefix is in its skirt as well.
                 if *claimed || segment.is_continuous() || in_a_skirt(&segment.region, &cluster) {
                     continue;
                 }
                 let before = proposals.len();
-                let near = around(&snippet, &segment.region, margin);
+                let near = snippet.around(&segment.region, margin);
                 parts.shared.classify(&segment.region, &near, &self.noise, &mut proposals);
                 *claimed = proposals.len() > before;
             }
+            parts.shared.take_references().for_each(|fit| swapped.observe_reference(&fit));
         }
         drop_doubles(&mut proposals);
         drop_skirts(&mut proposals);
@@ -424,7 +410,10 @@ impl Stream {
             }
         }
         proposals.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.low_hz.total_cmp(&b.low_hz)));
-        out.extend(proposals.into_iter().map(|p| self.burst(p, sensor)));
+        out.extend(proposals.into_iter().map(|mut p| {
+            swapped.doubt(&mut p);
+            self.burst(p, sensor)
+        }));
     }
 
     /// A proposal with the stream's clock and floor put to it.
@@ -529,14 +518,6 @@ fn whole_ones(cluster: &[Segment], rate_hz: f64) -> Vec<Segment> {
     cluster.iter().filter(kept).copied().collect()
 }
 
-/// The part of a snippet that lies around a region.
-fn around<'a>(snippet: &Snippet<'a>, region: &Region, margin: u64) -> Snippet<'a> {
-    let from = region.start.saturating_sub(margin).max(snippet.start) - snippet.start;
-    let to = (region.start + region.count + margin - snippet.start).min(snippet.iq.len() as u64);
-    let from = from.min(to);
-    Snippet { iq: &snippet.iq[from as usize..to as usize], start: snippet.start + from, ..*snippet }
-}
-
 /// GSM first: its training sequences are the surest proof, and its bursts the narrowest.
 fn classify_gsm(
     gsm: &mut GsmClassifier,
@@ -579,40 +560,6 @@ fn is_slots_long(seconds: f64) -> bool {
     const SLOT_S: f64 = gsm::SLOT_SYMBOLS / gsm::SYMBOL_RATE;
     let slots = ((seconds - NORMAL_S) / SLOT_S).round().max(0.0);
     (seconds - ACCESS_S).abs() < 35e-6 || (seconds - NORMAL_S - slots * SLOT_S).abs() < 60e-6
-}
-
-/// How many unclaimed regions are GSM bursts when I and Q are exchanged, and how many were tried.
-fn count_mirrored(
-    gsm: &mut GsmClassifier,
-    buffer: &mut Vec<Complex32>,
-    cluster: &[Segment],
-    claimed: &[bool],
-    snippet: &Snippet<'_>,
-    noise: &NoiseFloor,
-    margin: u64,
-) -> (u32, u32) {
-    let mut found = Vec::new();
-    let mut tried = 0;
-    for (segment, _) in cluster.iter().zip(claimed).filter(|(s, c)| !**c && !s.is_continuous()) {
-        let region = &segment.region;
-        let seconds = region.count as f64 / snippet.rate_hz;
-        let mirror = |hz: f64| 2.0 * snippet.center_hz - hz;
-        let flipped = Region { low_hz: mirror(region.high_hz), high_hz: mirror(region.low_hz), ..*region };
-        let middle = (flipped.low_hz + flipped.high_hz) / 2.0;
-        if !(0.25e-3..0.7e-3).contains(&seconds)
-            || flipped.high_hz - flipped.low_hz > 400e3
-            || band::gsm_channel(middle).is_none()
-        {
-            continue;
-        }
-        tried += 1;
-        let near = around(snippet, region, margin);
-        buffer.clear();
-        buffer.extend(near.iq.iter().map(Complex32::conj));
-        gsm.begin();
-        gsm.classify(&flipped, &Snippet { iq: buffer, ..near }, noise, &mut found);
-    }
-    (found.len() as u32, tried)
 }
 
 /// Share of a region's area that lies in a proposal's box, widened by 100 µs-ish rounding of edges.

@@ -1,6 +1,6 @@
 //! Joins what several sensors heard of the same emission.
 
-use cellwarden_types::{Burst, Kind, Standard};
+use cellwarden_types::{Burst, Evidence, Kind, Standard};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Bursts of one emission start within this at all sensors: 10 km of path difference are 33 µs,
@@ -22,6 +22,8 @@ pub struct Heard {
     pub snr_db: f64,
     /// Probability that a phone of the named standard sent it.
     pub proof: f64,
+    /// Whether this sensor's I and Q are exchanged: then nothing that it says of the emission holds.
+    pub mirrored: bool,
 }
 
 /// One emission, as all sensors together heard it.
@@ -81,6 +83,11 @@ impl Emission {
         self.heard.iter().fold(0.0, |p, h| p.max(h.proof))
     }
 
+    /// Whether only sensors with I and Q exchanged heard it.
+    pub fn is_mirrored(&self) -> bool {
+        self.heard.iter().all(|h| h.mirrored)
+    }
+
     /// Whether the burst may be another sensor's view of this emission.
     fn fits(&self, burst: &Burst, sensor: usize, start_s: f64) -> bool {
         let known = |s: Standard| s != Standard::Unknown;
@@ -127,6 +134,7 @@ fn heard(burst: &Burst, sensor: usize) -> Heard {
         power_dbfs: burst.power_dbfs,
         snr_db: burst.snr_db,
         proof: if burst.standard.is_phone() && proof.is_finite() { proof.clamp(0.0, 1.0) } else { 0.0 },
+        mirrored: burst.detail.evidence.iter().any(|e| e.name == Evidence::IQ_SWAPPED),
     }
 }
 

@@ -24,6 +24,8 @@ struct Fit {
     carrier: f64,
     /// What others left over, no phone of its own.
     leftover: f64,
+    /// From a stream whose I and Q are exchanged.
+    mirrored: f64,
 }
 
 /// How many of the best bursts count.
@@ -39,6 +41,7 @@ const FIT: Fit = Fit {
     sensors: 0.5,
     carrier: -12.0,
     leftover: -12.0,
+    mirrored: -12.0,
 };
 
 /// Log-odds to confidence, straight lines between. Monotone; to be fitted on hits with known truth:
@@ -84,6 +87,8 @@ pub struct Grounds {
     pub neighbour_slots: u32,
     /// Whether others around it explain it.
     pub leftover: bool,
+    /// Whether the sensors that heard it have I and Q exchanged.
+    pub mirrored: bool,
 }
 
 /// The confidence that a phone made the activity, and the reasons.
@@ -118,6 +123,9 @@ pub fn judge(standard: Standard, g: &Grounds) -> (f64, Vec<Evidence>) {
     }
     if g.leftover {
         add("left_over_by_others", 1.0, FIT.leftover);
+    }
+    if g.mirrored {
+        add(Evidence::IQ_SWAPPED, 1.0, FIT.mirrored);
     }
     let proven =
         if g.access > 0 { g.proven >= 1 } else { g.dedicated >= DEDICATED_LEAST && g.proven >= DEDICATED_LEAST };
@@ -156,6 +164,7 @@ mod tests {
         assert!(judge(Standard::Gsm, &call).0 > 0.9);
         assert!(judge(Standard::Gsm, &Grounds { neighbour_slots: 7, ..call }).0 < 0.3);
         assert!(judge(Standard::Lte, &Grounds { leftover: true, ..grounds(0, 20, 0.9) }).0 < 0.1);
+        assert!(judge(Standard::Gsm, &Grounds { mirrored: true, ..call }).0 < 0.3);
         assert_eq!(judge(Standard::Gsm, &grounds(0, 1, 0.99)).0, 0.0);
         assert_eq!(judge(Standard::Lte, &Grounds { proven: 0, ..grounds(0, 50, 0.2) }).0, 0.0);
     }

@@ -214,6 +214,7 @@ impl Track {
             self.grounds.best[place..BEST].rotate_right(1);
             self.grounds.best[place] = proof;
         }
+        self.grounds.mirrored |= e.is_mirrored();
         self.grounds.proven += u32::from(proof >= PROOF_LEAST);
         self.grounds.sensors = self.levels.iter().filter(|l| l.count > 0).count() as u32;
         if is_access(e.kind) {

@@ -110,6 +110,10 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// The name of what speaks against a burst of a stream whose I and Q are exchanged: its frequency, its name and its
+    /// place are all wrong.
+    pub const IQ_SWAPPED: &str = "iq_swapped_bursts";
+
     /// A piece of evidence.
     pub fn new(name: impl Into<String>, value: f64, llr: f64) -> Self {
         Self { name: name.into(), value, llr }

@@ -229,8 +229,8 @@ fn say_what_was_odd(engine: &Engine) {
         }
         if let Some(bursts) = sensor.detector.iq_swapped() {
             eprintln!(
-                "cellwarden: {}: I and Q are swapped: {bursts} bursts are GSM only when mirrored: exchange I and Q \
-                 in the recording, or correct the mixer's side",
+                "cellwarden: {}: I and Q are swapped: {bursts} bursts fit their standard's sequences only when mirrored, \
+                 and none is believed: exchange I and Q in the recording, or correct the mixer's side",
                 sensor.name
             );
         }

@@ -26,6 +26,8 @@ const SEARCH_S: f64 = 60e-6;
 /// place (`detection-gsm`, 3b). A burst at 8 dB reaches about 0.8.
 const ACCESS_RHO: f32 = 0.5;
 const NORMAL_RHO: f32 = 0.6;
+/// The name of the evidence that tells how well the training sequence fits, 0 to 1.
+pub const TRAINING_CORRELATION: &str = "training_correlation";
 const GMSK: &str = "GMSK";
 const PSK8: &str = "8PSK";
 /// Steps of carrier offset that are tried: the radio may be 2 ppm off, the phone 0.1 ppm.
@@ -231,7 +233,7 @@ impl GsmClassifier {
                 training_sequence: Some(template.name.to_owned()),
                 modulation: Some(template.modulation.to_owned()),
                 evidence: vec![
-                    Evidence::new("training_correlation", rho, rho_llr.clamp(0.0, 8.0)),
+                    Evidence::new(TRAINING_CORRELATION, rho, rho_llr.clamp(0.0, 8.0)),
                     Evidence::new("guard_period_power", guard, guard_llr),
                 ],
                 ..Detail::default()

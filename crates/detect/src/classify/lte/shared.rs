@@ -4,16 +4,17 @@
 //! prefix, seven times a slot at places that the standard fixes. The SRS fills every second subcarrier,
 //! so its two halves agree up to a phase (5.5.3).
 
+use super::reference::{self, ReferenceFit};
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
 use crate::channelize::Channelizer;
-use cellwarden_standards::band;
+use cellwarden_standards::{band, lte};
 use cellwarden_types::{Detail, Evidence, Kind, Standard};
 use num_complex::Complex32;
 
 /// A resource block, a slot, a symbol's useful part (TS 36.211 5.2.3, 5.6).
 const BLOCK_HZ: f64 = 180e3;
 const SLOT_S: f64 = 0.5e-3;
-const USEFUL_S: f64 = 1.0 / 15e3;
+pub(super) const USEFUL_S: f64 = 1.0 / 15e3;
 const SUBCARRIER_HZ: f64 = 15e3;
 /// Share of its subcarriers that a shared channel fills, with room for fading: NB-IoT's one to six tones do not.
 const LEAST_FILLED: f64 = 0.6;
@@ -42,6 +43,9 @@ const WINDOW_S: f64 = 12.8e-3;
 pub struct SharedChannelClassifier {
     /// For short and long regions, narrow and wide: (greatest length, greatest width, channelizer).
     channelizers: Vec<(f64, f64, Channelizer)>,
+    /// Whether somebody asks what the reference symbols of narrow allocations show, and what they showed.
+    compares_references: bool,
+    references: Vec<ReferenceFit>,
 }
 
 /// How well a grid of symbols fits.
@@ -51,6 +55,8 @@ struct PrefixFit {
     start: f64,
     /// |Σ y(n+L) y*(n)|² over the energies: 0 to 1.
     coherence: f64,
+    /// Angle of Σ y(n+L) y*(n): π where the carrier is where it should be.
+    angle: f64,
 }
 
 impl SharedChannelClassifier {
@@ -65,7 +71,17 @@ impl SharedChannelClassifier {
                 }
             }
         }
-        Self { channelizers }
+        Self { channelizers, compares_references: false, references: Vec::new() }
+    }
+
+    /// Whether the reference symbols of what is found from now on are to be compared with their mirrors.
+    pub fn compare_references(&mut self, wanted: bool) {
+        self.compares_references = wanted;
+    }
+
+    /// What they showed since this was asked the last time.
+    pub fn take_references(&mut self) -> impl Iterator<Item = ReferenceFit> {
+        self.references.drain(..)
     }
 
     /// Samples of the region's band, their rate, the window's start in the recording, and the share of the band that is
@@ -163,6 +179,16 @@ impl SharedChannelClassifier {
         if slots == 1 && blocks > 1 && chance > PASS * 1e-2 {
             return None;
         }
+        if self.compares_references && blocks <= 2 {
+            let offset_hz = wrapped(fit.angle - std::f64::consts::PI) / std::f64::consts::TAU / USEFUL_S;
+            let symbol_ts = lte::symbol_start_ts(lte::PUSCH_DMRS_SYMBOL) + lte::cp_ts(lte::PUSCH_DMRS_SYMBOL);
+            let useful = (USEFUL_S * rate).round() as usize;
+            for slot in 0..slots {
+                let at = fit.start + (f64::from(symbol_ts) / UNIT_HZ + slot as f64 * SLOT_S) * rate;
+                let symbol = y.get(at.round() as usize..at.round() as usize + useful);
+                self.references.extend(symbol.and_then(|s| reference::fit(s, rate, blocks as usize, offset_hz)));
+            }
+        }
         let prefix_llr = (-chance.max(1e-12).ln() * 0.4).min(5.0);
         let length = if shortened { seconds } else { slots as f64 * SLOT_S };
         let center = middle;
@@ -199,12 +225,13 @@ impl SharedChannelClassifier {
         let expected = (region.start as f64 - window_start) / snippet.rate_hz * rate;
         let reach = 40e-6 * rate;
         let length = ((USEFUL_S + PREFIX / UNIT_HZ) * rate) as usize - half;
-        let mut best = PrefixFit { start: expected, coherence: 0.0 };
+        let mut best = PrefixFit { start: expected, coherence: 0.0, angle: 0.0 };
         let mut at = (expected - reach).max(0.0) as usize;
         while (at as f64) < expected + reach && at + length + half <= y.len() {
-            let coherence = coherence_of(std::iter::once((&y[at..at + length], &y[at + half..at + half + length])));
+            let (coherence, _) =
+                coherence_of(std::iter::once((&y[at..at + length], &y[at + half..at + half + length])));
             if coherence > best.coherence {
-                best = PrefixFit { start: at as f64, coherence };
+                best = PrefixFit { start: at as f64, coherence, angle: 0.0 };
             }
             at += 1;
         }
@@ -237,6 +264,11 @@ impl SharedChannelClassifier {
     }
 }
 
+/// An angle brought to -π..π.
+fn wrapped(angle: f64) -> f64 {
+    angle - (angle / std::f64::consts::TAU).round() * std::f64::consts::TAU
+}
+
 /// The grid of `slots` slots that fits best, its first prefix near `expected`.
 fn best_fit(y: &[Complex32], rate: f64, expected: f64, slots: usize) -> Option<PrefixFit> {
     let unit = rate / UNIT_HZ;
@@ -260,17 +292,17 @@ fn best_fit(y: &[Complex32], rate: f64, expected: f64, slots: usize) -> Option<P
             let (a, b) = (y.get(from..from + length)?, y.get(from + useful..from + useful + length)?);
             Some((a, b))
         });
-        let coherence = coherence_of(pairs);
+        let (coherence, angle) = coherence_of(pairs);
         if best.is_none_or(|b| coherence > b.coherence) {
-            best = Some(PrefixFit { start, coherence });
+            best = Some(PrefixFit { start, coherence, angle });
         }
         start += step;
     }
     best
 }
 
-/// |Σ b a*|² / (Σ|a|² Σ|b|²) over all pairs.
-fn coherence_of<'a>(pairs: impl Iterator<Item = (&'a [Complex32], &'a [Complex32])>) -> f64 {
+/// |Σ b a*|² / (Σ|a|² Σ|b|²) over all pairs, and the angle of Σ b a*.
+fn coherence_of<'a>(pairs: impl Iterator<Item = (&'a [Complex32], &'a [Complex32])>) -> (f64, f64) {
     let (mut sum, mut first, mut second) = (Complex32::ZERO, 0.0f32, 0.0f32);
     for (a, b) in pairs {
         for (x, y) in a.iter().zip(b) {
@@ -280,5 +312,6 @@ fn coherence_of<'a>(pairs: impl Iterator<Item = (&'a [Complex32], &'a [Complex32
         }
     }
     let energy = f64::from(first) * f64::from(second);
-    if energy > 0.0 { (f64::from(sum.norm_sqr()) / energy).min(1.0) } else { 0.0 }
+    let coherence = if energy > 0.0 { (f64::from(sum.norm_sqr()) / energy).min(1.0) } else { 0.0 };
+    (coherence, f64::from(sum.arg()))
 }
