@@ -6,6 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 /// Bursts of one emission start within this at all sensors: 10 km of path difference are 33 µs,
 /// the rest is each sensor's timing error.
 const START_TOLERANCE_S: f64 = 120e-6;
+/// A burst whose standard is as sure as this has its training sequence read right.
+const SURE: f64 = 0.9;
+/// A GSM burst at this SNR is named.
+const NAMED_SNR_DB: f64 = 12.0;
 /// An emission takes more bursts until this long after its start, and not longer than [`HOLD_S`].
 const SETTLE_S: f64 = 1e-3;
 /// The longest that an unfinished emission holds back those after it.
@@ -45,6 +49,8 @@ pub struct Emission {
     pub freq_lower_hz: f64,
     /// Upper edge there, in hertz.
     pub freq_upper_hz: f64,
+    /// GSM: number of the normal burst's training sequence, where one was surely read. A phone's is its radio cell's.
+    pub training_sequence: Option<u8>,
     /// One entry for each sensor that heard it.
     pub heard: Vec<Heard>,
     /// How telling the burst was that gave the common fields.
@@ -63,6 +69,7 @@ impl Emission {
             channel: burst.channel,
             freq_lower_hz: burst.freq_lower_hz,
             freq_upper_hz: burst.freq_upper_hz,
+            training_sequence: training_sequence(burst),
             heard: vec![heard(burst, sensor)],
             weight: weight(burst),
         }
@@ -97,6 +104,17 @@ impl Emission {
         if self.heard.iter().any(|h| h.sensor == sensor) {
             return false;
         }
+        // A clear GSM burst is always named: what is not is another's edge, and has another's level.
+        let unnamed_but_clear = |standard: Standard, snr_db: f64| !known(standard) && snr_db > NAMED_SNR_DB;
+        let gsm = self.standard == Standard::Gsm || burst.standard == Standard::Gsm;
+        let own_snr_db = self.heard.iter().fold(f64::NEG_INFINITY, |s, h| s.max(h.snr_db));
+        if gsm && (unnamed_but_clear(burst.standard, burst.snr_db) || unnamed_but_clear(self.standard, own_snr_db)) {
+            return false;
+        }
+        // Phones of two radio cells in one timeslot: each sensor hears the one that is nearer.
+        if differ(self.training_sequence, training_sequence(burst)) {
+            return false;
+        }
         let shared = burst.freq_upper_hz.min(self.freq_upper_hz) - burst.freq_lower_hz.max(self.freq_lower_hz);
         // A control channel inside another phone's wide allocation is not the same emission.
         if shared < 0.5 * self.width_hz().max(burst.freq_upper_hz - burst.freq_lower_hz) {
@@ -114,6 +132,7 @@ impl Emission {
     fn add(&mut self, burst: &Burst, sensor: usize, start_s: f64) {
         self.end_s = self.end_s.max(start_s + burst.duration_s);
         self.heard.push(heard(burst, sensor));
+        self.training_sequence = self.training_sequence.or(training_sequence(burst));
         if weight(burst) > self.weight {
             self.weight = weight(burst);
             (self.standard, self.kind) = (burst.standard, burst.kind);
@@ -125,6 +144,16 @@ impl Emission {
             self.channel = self.channel.or(burst.channel);
         }
     }
+}
+
+/// Whether both are known, and not the same.
+pub(crate) fn differ(a: Option<u8>, b: Option<u8>) -> bool {
+    matches!((a, b), (Some(a), Some(b)) if a != b)
+}
+
+fn training_sequence(burst: &Burst) -> Option<u8> {
+    let name = burst.detail.training_sequence.as_deref().filter(|_| burst.standard_confidence >= SURE)?;
+    name.strip_prefix("TSC")?.parse().ok()
 }
 
 fn heard(burst: &Burst, sensor: usize) -> Heard {

@@ -230,7 +230,8 @@ impl Joiner {
         let mut readings = Vec::new();
         for (i, floor) in self.floors.iter().enumerate() {
             let Some(sensor) = self.placed[i] else { continue };
-            match track.levels.get(i).and_then(|l| Some((l, l.mean_scaled_dbfs()?))) {
+            let heard = track.levels.get(i).filter(|l| !l.is_of_others(track.emissions));
+            match heard.and_then(|l| Some((l, l.mean_scaled_dbfs()?))) {
                 Some((l, _)) if l.clipped * 4 >= l.count => readings.push((sensor, Reading::AtLeast(CLIP_DBFS))),
                 Some((l, mean_dbfs)) => readings.push((sensor, Reading::Level(mean_dbfs, l.count))),
                 None if floor.noise_dbfs_per_hz.is_finite() => {

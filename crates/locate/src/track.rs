@@ -5,7 +5,7 @@
 //! at emissions in order of time and never back, so that a live run gives what a batch gives.
 
 use crate::activity::Pattern;
-use crate::associate::{Emission, HOLD_S};
+use crate::associate::{Emission, HOLD_S, differ};
 use crate::confidence::{BEST, Grounds, PROOF_LEAST};
 use cellwarden_types::{Kind, Standard, db};
 use std::collections::VecDeque;
@@ -32,8 +32,16 @@ pub const LTE_REFERENCE_HZ: f64 = 1.08e6;
 const LEVEL_SIGMA_DB: f64 = 1.0;
 /// Standard deviation of levels of unrelated phones, in dB.
 const OTHER_SIGMA_DB: f64 = 12.0;
+/// A sensor at this SNR hears most emissions; from so many on, one that heard less than this share did not hear the phone.
+const SURELY_HEARD_DB: f64 = 15.0;
+const MANY_EMISSIONS: u32 = 8;
+const HEARD_SHARE: f64 = 0.35;
 /// A deviation counts up to so many sigmas: one sensor's wrong level must not decide.
 const OUTLIER: f64 = 4.0;
+/// Another training sequence: a phone keeps its radio cell's, and it is seldom misread where it is said to be sure.
+const OTHER_TRAINING: f64 = -8.0;
+/// Sensors that miss what they should hear count to here: one collision can take a burst from several sensors.
+const MISSING_MOST: f64 = 2.5;
 /// Most tracks that are held: beyond, the oldest is closed.
 const TRACKS_MOST: usize = 4096;
 
@@ -58,6 +66,15 @@ pub struct Level {
 }
 
 impl Level {
+    /// Whether other phones made it: so strong a phone would be heard in most of its `emissions`, and this sensor heard
+    /// few. What it heard are others' emissions that fell on the same time and frequency.
+    pub fn is_of_others(&self, emissions: u32) -> bool {
+        let count = f64::from(self.count);
+        emissions >= MANY_EMISSIONS
+            && count < HEARD_SHARE * f64::from(emissions)
+            && self.sum_snr_db > SURELY_HEARD_DB * count
+    }
+
     /// Mean level as it places a phone, in dBFS; none where nothing was heard.
     pub fn mean_scaled_dbfs(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum_scaled_dbfs / f64::from(self.count))
@@ -106,6 +123,7 @@ pub struct Track {
     pub reported_end_s: f64,
     /// The id, once given.
     pub id: Option<String>,
+    training_sequence: Option<u8>,
     last_start_s: f64,
     gsm_key: i64,
     phase_s: f64,
@@ -158,6 +176,7 @@ impl Track {
             revision: 0,
             reported_end_s: f64::NEG_INFINITY,
             id: None,
+            training_sequence: None,
             last_start_s: e.start_s,
             gsm_key: gsm_key(e),
             phase_s: e.start_s.rem_euclid(FRAME_S),
@@ -244,6 +263,7 @@ impl Track {
                 self.last_pusch_s = e.start_s;
             }
         }
+        self.training_sequence = self.training_sequence.or(e.training_sequence);
         (self.gsm_key, self.centre_hz) = (gsm_key(e), e.centre_hz());
         self.band = self.band.take().or_else(|| e.band.clone());
         self.channel = self.channel.or(e.channel);
@@ -259,15 +279,16 @@ impl Track {
         self.grounds.neighbour_slots = self.other_slots.count_ones();
     }
 
-    /// Natural log-likelihood ratio of "the same phone" against "another", from levels alone.
+    /// Natural log-likelihood ratio of "the same phone" against "another", from levels and training sequence.
     ///
     /// The same phone's levels differ by one offset over all sensors (its power changes by
     /// `power_sigma_db`) and by each measurement's error.
     fn alike(&self, e: &Emission, floors: &[Floor], power_sigma_db: f64) -> f64 {
+        let training = if differ(self.training_sequence, e.training_sequence) { OTHER_TRAINING } else { 0.0 };
         let offset = scale_db(self.standard, e.width_hz());
         let (mut n, mut wsum, mut wd, mut wd2, mut logdet, mut other) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
         let mut terms = [(0.0, 0.0); 64];
-        let mut missing = 0.0;
+        let mut missing: f64 = 0.0;
         for h in &e.heard {
             let Some(level) = self.levels.get(h.sensor).filter(|l| l.count > 0) else {
                 // Heard well here, never heard by the track: an argument against, but sensors do miss.
@@ -319,7 +340,7 @@ impl Track {
                 0.0
             };
         }
-        0.5 * (unlike - same) - missing
+        0.5 * (unlike - same) - missing.min(MISSING_MOST) + training
     }
 }
 
