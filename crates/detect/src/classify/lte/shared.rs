@@ -29,6 +29,8 @@ const PASS: f64 = 2e-3;
 /// nothing else in an uplink band is 1 ms long and 180 or 360 kHz wide to such exactness.
 const PASS_NARROW: f64 = 5e-2;
 const EXACT_S: f64 = 40e-6;
+/// Share of an allocation's symbols that hold its energy, at the least.
+const LEAST_SPREAD: f64 = 0.5;
 /// A burst may begin so far from where the region's edge says.
 const SEARCH_S: f64 = 45e-6;
 /// How far a region's length may be from whole slots.
@@ -57,6 +59,8 @@ struct PrefixFit {
     coherence: f64,
     /// Angle of Σ y(n+L) y*(n): π where the carrier is where it should be.
     angle: f64,
+    /// Share of the symbols that hold the energy, (Σe)² / nΣe²: 1 where all are as strong.
+    spread: f64,
 }
 
 impl SharedChannelClassifier {
@@ -166,7 +170,11 @@ impl SharedChannelClassifier {
         let snapped = f64::from(blocks) * BLOCK_HZ;
         // Independent values in the prefixes: their time times the blocks' width.
         let symbols = (slots * 7) as f64 - if shortened { 1.0 } else { 0.0 };
-        let values = (symbols * (PREFIX / UNIT_HZ) * snapped).max(3.0);
+        // The stronger of two emissions that run together has most of the energy, and only its own time's values.
+        if fit.spread < LEAST_SPREAD {
+            return None;
+        }
+        let values = (symbols * fit.spread * (PREFIX / UNIT_HZ) * snapped).max(3.0);
         let tried = 1.0 + 2.0 * SEARCH_S * snapped;
         let chance = (tried * (1.0 - fit.coherence).powf(values - 1.0)).min(1.0);
         let misfit = (width - snapped).abs();
@@ -225,13 +233,13 @@ impl SharedChannelClassifier {
         let expected = (region.start as f64 - window_start) / snippet.rate_hz * rate;
         let reach = 40e-6 * rate;
         let length = ((USEFUL_S + PREFIX / UNIT_HZ) * rate) as usize - half;
-        let mut best = PrefixFit { start: expected, coherence: 0.0, angle: 0.0 };
+        let mut best = PrefixFit { start: expected, coherence: 0.0, angle: 0.0, spread: 1.0 };
         let mut at = (expected - reach).max(0.0) as usize;
         while (at as f64) < expected + reach && at + length + half <= y.len() {
             let (coherence, _) =
                 coherence_of(std::iter::once((&y[at..at + length], &y[at + half..at + half + length])));
             if coherence > best.coherence {
-                best = PrefixFit { start: at as f64, coherence, angle: 0.0 };
+                best = PrefixFit { start: at as f64, coherence, ..best };
             }
             at += 1;
         }
@@ -281,24 +289,34 @@ fn best_fit(y: &[Complex32], rate: f64, expected: f64, slots: usize) -> Option<P
         prefixes.push((at * unit, prefix * unit));
         at += prefix + USEFUL;
     }
+    let coherence_at = |start: f64| {
+        let pairs = prefixes.iter().filter_map(|&(offset, length)| {
+            let from = (start + offset).round() as usize;
+            let length = (length.round() as usize).max(1);
+            Some((y.get(from..from + length)?, y.get(from + useful..from + useful + length)?))
+        });
+        coherence_of(pairs)
+    };
     let reach = SEARCH_S * rate;
     let step = (rate / 1.92e6).round().max(1.0);
     let mut best: Option<PrefixFit> = None;
     let mut start = (expected - reach).max(0.0);
     while start <= expected + reach {
-        let pairs = prefixes.iter().filter_map(|&(offset, length)| {
-            let from = (start + offset).round() as usize;
-            let length = (length.round() as usize).max(1);
-            let (a, b) = (y.get(from..from + length)?, y.get(from + useful..from + useful + length)?);
-            Some((a, b))
-        });
-        let (coherence, angle) = coherence_of(pairs);
+        let (coherence, angle) = coherence_at(start);
         if best.is_none_or(|b| coherence > b.coherence) {
-            best = Some(PrefixFit { start, coherence, angle });
+            best = Some(PrefixFit { start, coherence, angle, spread: 1.0 });
         }
         start += step;
     }
-    best
+    let mut best = best?;
+    let energies = prefixes.iter().filter_map(|&(offset, length)| {
+        let from = (best.start + offset).round() as usize;
+        let symbol = y.get(from..from + useful + length.round() as usize)?;
+        Some(symbol.iter().map(|z| f64::from(z.norm_sqr())).sum::<f64>())
+    });
+    let (count, sum, squares) = energies.fold((0.0, 0.0, 0.0), |(n, s, q), e| (n + 1.0, s + e, q + e * e));
+    best.spread = if squares > 0.0 { sum * sum / (count * squares) } else { 0.0 };
+    Some(best)
 }
 
 /// |Σ b a*|² / (Σ|a|² Σ|b|²) over all pairs, and the angle of Σ b a*.
