@@ -34,6 +34,8 @@ pub struct ReaderCounters {
     pub delivered: AtomicU64,
     /// Samples dropped because the channel was full.
     pub dropped: AtomicU64,
+    /// Samples that the source itself says are missing.
+    pub missing: AtomicU64,
 }
 
 /// The receiving end of a reader thread. Dropping it ends the thread.
@@ -74,6 +76,11 @@ impl ReaderHandle {
             // The pool has room for every block there is; a block from elsewhere is just let go.
             let _ = free.try_send(block);
         }
+    }
+
+    /// Set it, and the reader ends: what it has read can still be received, then comes the end.
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
     }
 
     /// What the reader has counted so far.
@@ -182,9 +189,13 @@ impl Worker {
         }
         block.lost_before += self.dropped_total;
         block.start.0 -= self.dropped_total;
+        let own = block.gap_before.as_ref().map_or(0, |g| g.sample_count);
+        self.counters.missing.fetch_add(own, Ordering::Relaxed);
+        if let Some(gap) = &mut block.gap_before {
+            gap.sample_start = block.start.0;
+        }
         if self.dropped_since > 0 {
             // What the source itself lost in between is part of the same gap.
-            let own = block.gap_before.as_ref().map_or(0, |g| g.sample_count);
             block.gap_before = Some(Gap {
                 sensor: Arc::clone(&block.sensor),
                 sample_start: block.start.0,
@@ -205,6 +216,7 @@ impl Worker {
                 let lost = self.spare.samples() as u64;
                 let gap = self.spare.gap_before.take().map_or(0, |g| g.sample_count);
                 self.dropped_since += lost + gap;
+                self.counters.missing.fetch_add(gap, Ordering::Relaxed);
                 self.dropped_total += lost;
                 self.counters.dropped.fetch_add(lost, Ordering::Relaxed);
                 true

@@ -1,10 +1,11 @@
 //! A radio by SoapySDR: opens, tunes, streams. Receives only; no transmit call exists in this crate.
 
 use crate::source::{Source, SourceError, SourceStatus};
-use cellwarden_types::{Gap, GapReason, Hertz, IqBlock, SampleFormat, SampleIndex};
+use cellwarden_types::{Gap, GapReason, Hertz, IqBlock, SampleFormat, SampleIndex, UtcNanos};
 use num_complex::Complex;
 use soapysdr::{Direction, ErrorCode};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a radio is set to.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct SoapyConfig {
     pub gain_db: f64,
     /// The antenna's name, or the driver's choice.
     pub antenna: Option<String>,
+    /// Ends after so many seconds of samples.
+    pub seconds: Option<f64>,
 }
 
 /// A running receive stream in cs16.
@@ -31,6 +34,8 @@ pub struct SoapySource {
     buffer: Vec<Complex<i16>>,
     position: u64,
     lost: u64,
+    /// UTC of the stream's first sample by the host's clock, which is late by the driver's buffering.
+    began: Option<UtcNanos>,
     /// Hardware time after the last read. The crate does not say whether a read had one; a time that
     /// did not change is none.
     last_time_ns: i64,
@@ -39,11 +44,12 @@ pub struct SoapySource {
 }
 
 impl SoapySource {
-    /// Opens the device, sets it and starts the stream.
+    /// Opens the device, sets it and starts the stream. Where the device takes another rate or centre than was asked,
+    /// what it took counts: bursts would lie in the wrong place otherwise.
     ///
     /// # Errors
     /// What the driver refused, in its words.
-    pub fn open(config: SoapyConfig, sensor: Arc<str>) -> Result<Self, SourceError> {
+    pub fn open(mut config: SoapyConfig, sensor: Arc<str>) -> Result<Self, SourceError> {
         let failed = |doing: &'static str| {
             let device = config.device.clone();
             move |e: soapysdr::Error| SourceError::Device { device, doing, reason: e.message }
@@ -63,6 +69,8 @@ impl SoapySource {
         }
         device.set_sample_rate(Direction::Rx, channel, config.rate.0).map_err(failed("setting the sample rate"))?;
         device.set_frequency(Direction::Rx, channel, config.center.0, ()).map_err(failed("tuning"))?;
+        let rate = device.sample_rate(Direction::Rx, channel).map_err(failed("reading the sample rate"))?;
+        let center = device.frequency(Direction::Rx, channel).map_err(failed("reading the centre"))?;
         if device.has_gain_mode(Direction::Rx, channel).unwrap_or(false) {
             device.set_gain_mode(Direction::Rx, channel, false).map_err(failed("switching automatic gain off"))?;
         }
@@ -70,6 +78,18 @@ impl SoapySource {
         let mut stream =
             device.rx_stream::<Complex<i16>>(&[channel]).map_err(failed("making a receive stream in CS16"))?;
         stream.activate(None).map_err(failed("starting the stream"))?;
+        for (what, asked, taken) in
+            [("sample rate", &mut config.rate, Hertz(rate)), ("centre", &mut config.center, Hertz(center))]
+        {
+            if (asked.0 - taken.0).abs() > 1.0 {
+                tracing::warn!(device = config.device, %asked, %taken, "The device took another {what}.");
+            }
+            *asked = taken;
+        }
+        if !(config.rate.0 > 0.0 && config.rate.0.is_finite() && config.center.0.is_finite()) {
+            let reason = format!("it says {} at {}", config.rate, config.center);
+            return Err(SourceError::Device { device: config.device, doing: "reading what it is set to", reason });
+        }
         Ok(Self {
             buffer: vec![Complex::new(0, 0); 1 << 16],
             config,
@@ -77,6 +97,7 @@ impl SoapySource {
             stream,
             position: 0,
             lost: 0,
+            began: None,
             last_time_ns: 0,
             expected_ns: None,
             overflow_pending: false,
@@ -90,7 +111,14 @@ impl Source for SoapySource {
     }
 
     fn next(&mut self, block: &mut IqBlock, samples: usize) -> Result<SourceStatus, SourceError> {
-        let want = samples.min(self.buffer.len());
+        let mut want = samples.min(self.buffer.len());
+        if let Some(seconds) = self.config.seconds {
+            let left = (seconds * self.config.rate.0) as u64;
+            want = want.min(left.saturating_sub(self.position + self.lost) as usize);
+            if want == 0 {
+                return Ok(SourceStatus::End);
+            }
+        }
         let read = match self.stream.read(&mut [&mut self.buffer[..want]], 200_000) {
             Ok(0) => return Ok(SourceStatus::Idle),
             Ok(n) => n,
@@ -123,6 +151,9 @@ impl Source for SoapySource {
         }
         self.overflow_pending = false;
         self.lost += missing;
+        let place_s = (self.position + self.lost) as f64 / self.config.rate.0;
+        let read_s = read as f64 / self.config.rate.0;
+        block.time = Some(self.began.get_or_insert_with(|| now().plus_seconds(-read_s)).plus_seconds(place_s));
         block.start = SampleIndex(self.position);
         block.lost_before = self.lost;
         block.gap_before = (missing > 0).then(|| Gap {
@@ -138,4 +169,10 @@ impl Source for SoapySource {
         self.position += read as u64;
         Ok(SourceStatus::Filled)
     }
+}
+
+/// The host's clock.
+fn now() -> UtcNanos {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UtcNanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -18,6 +18,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Replay(ReplayArgs),
+    Run(RunArgs),
     Simulate(SimulateArgs),
     Info(InfoArgs),
     Check(CheckArgs),
@@ -81,6 +82,24 @@ pub struct ReplayArgs {
     /// A recording: SigMF, raw, WAV, HDF5, or - for standard input; NAME= before it names the sensor
     #[arg(required = true, value_name = "[NAME=]RECORDING")]
     pub recordings: Vec<String>,
+    /// Print hits as they open and change, not only closed ones
+    #[arg(long)]
+    pub live: bool,
+    /// Play at the recording's own pace
+    #[arg(long)]
+    pub realtime: bool,
+    /// Samples in a block; the result is the same for any number
+    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    pub block_samples: u32,
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    #[command(flatten)]
+    pub raw: RawArgs,
+}
+
+/// How to listen, and how to print.
+#[derive(Debug, Args)]
+pub struct ListenArgs {
     /// The site file: blocks, sensors, outside
     #[arg(long, value_name = "SITE.toml")]
     pub site: Option<PathBuf>,
@@ -90,26 +109,53 @@ pub struct ReplayArgs {
     /// Print every burst as well
     #[arg(long)]
     pub bursts: bool,
-    /// Print hits as they open and change, not only closed ones
-    #[arg(long)]
-    pub live: bool,
     /// How deep to look
     #[arg(long, value_enum, default_value = "full")]
     pub depth: DepthArg,
-    /// Play at the recording's own pace
-    #[arg(long)]
-    pub realtime: bool,
     /// Threads to work on; the result is the same for any number [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Samples in a block; the result is the same for any number
-    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
-    pub block_samples: u32,
     /// Read what the detectors have learned from DIR before, and write it there after
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+}
+
+/// Find phones with a radio, until Ctrl-C
+///
+/// Opens a receiver through SoapySDR and reports hits as they open, change and close. One radio, one
+/// channel. cellwarden only receives. Automatic gain is switched off: levels place phones.
+#[derive(Debug, Args)]
+#[cfg_attr(not(feature = "soapy"), allow(dead_code))]
+#[command(after_help = "Examples:
+  cellwarden run --device driver=rtlsdr --center 902.4M --rate 2.4M --gain 30
+  cellwarden run --device driver=airspy,serial=1 --center 897.5M --rate 10M --gain 12 --site site.toml a-west")]
+pub struct RunArgs {
+    /// The sensor's name, as the site file has it
+    #[arg(value_name = "SENSOR", default_value = "radio")]
+    pub sensor: String,
+    /// The device, in SoapySDR's key=value,key=value; empty for the first that is found
+    #[arg(long, short = 'd', value_name = "ARGS", default_value = "")]
+    pub device: String,
+    /// Receive channel
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub channel: usize,
+    /// Centre frequency in hertz, with k, M or G (902.4M)
+    #[arg(long, value_name = "HZ", value_parser = positive)]
+    pub center: Hertz,
+    /// Sample rate in hertz, with k, M or G (10M)
+    #[arg(long, value_name = "HZ", value_parser = positive)]
+    pub rate: Hertz,
+    /// Overall gain in dB
+    #[arg(long, value_name = "DB", allow_negative_numbers = true)]
+    pub gain: f64,
+    /// The antenna's name [default: the driver's choice]
+    #[arg(long, value_name = "NAME")]
+    pub antenna: Option<String>,
+    /// End after so many seconds of samples
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    pub seconds: Option<f64>,
     #[command(flatten)]
-    pub raw: RawArgs,
+    pub listen: ListenArgs,
 }
 
 /// The detector's depth.

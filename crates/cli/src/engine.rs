@@ -1,25 +1,27 @@
-//! Drives recordings through the detectors: all sensors in step, the same result every time.
+//! Drives recordings and radios through the detectors: all sensors in step, of recordings the same result every time.
 //!
-//! A round advances every sensor by a quarter of a second of its recording, sensors in parallel. What a
+//! A round advances every sensor by a quarter of a second of its samples, sensors in parallel. What a
 //! round finds is held back until no sensor can add anything earlier, then handed on in order of time.
 
 use crate::args::RawArgs;
 use crate::failure::Failure;
-use cellwarden_capture::{FileSource, Pace, ReaderConfig, ReaderHandle, ReaderMode, spawn_reader};
+use cellwarden_capture::{ReaderConfig, ReaderHandle, ReaderMode, Source, spawn_reader};
 use cellwarden_detect::{DetectConfig, Detector};
 use cellwarden_iq::{IqError, OpenOptions, Recording};
-use cellwarden_types::{Burst, Gap, Hertz, SensorLedger, UtcNanos};
+use cellwarden_types::{Burst, Gap, GapReason, Hertz, SensorLedger, UtcNanos};
 use rayon::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Seconds of recording in a round.
 const ROUND_S: f64 = 0.25;
 /// A detector may still report what began so long before its place in the stream: a chunk, a
 /// cluster and its margins.
 const SETTLED_S: f64 = 0.15;
-/// Blocks between reader and detector.
+/// Blocks between reader and detector; of a radio, which does not wait, at least as many as hold [`LIVE_POOL_S`].
 const POOL_BLOCKS: usize = 8;
+const LIVE_POOL_S: f64 = 2.0;
 
 /// What the command line says of raw samples.
 pub fn open_options(raw: &RawArgs) -> OpenOptions {
@@ -39,11 +41,11 @@ pub fn open_recording(path: &Path, options: &OpenOptions) -> Result<Recording, F
     Ok(recording)
 }
 
-/// A recording that plays the part of a sensor.
+/// A recording or a radio that plays the part of a sensor.
 pub struct SensorRun {
     /// The sensor's name.
     pub name: Arc<str>,
-    /// UTC of the recording's first sample.
+    /// UTC of the recording's first sample; of a radio, its bursts tell.
     pub start_time: Option<UtcNanos>,
     /// Length, where it is known, in samples.
     pub samples: Option<u64>,
@@ -55,7 +57,8 @@ pub struct SensorRun {
     /// Seconds from the earliest recording's first sample to this one's.
     offset_s: f64,
     position_s: f64,
-    lost: u64,
+    /// Missing samples that were reported as gaps.
+    reported_missing: u64,
     ended: bool,
     found: Vec<Event>,
     failure: Option<Failure>,
@@ -71,36 +74,31 @@ pub enum Event {
     Gap(Gap, f64),
 }
 
-/// How the run is done; the result does not depend on it.
-#[derive(Clone, Copy, Debug)]
-pub struct Pacing {
-    /// Complex samples in a block.
-    pub block_samples: usize,
-    /// Play at the recording's own pace.
-    pub realtime: bool,
-}
-
 impl SensorRun {
-    /// Starts reading `recording` as sensor `name`.
-    pub fn start(recording: Recording, name: Arc<str>, config: DetectConfig, pacing: Pacing) -> Result<Self, Failure> {
-        let info = &recording.info;
-        let (samples, rate) = (info.samples, info.rate);
-        let start_time = info.captures.first().and_then(|c| c.time);
-        let pace = if pacing.realtime { Pace::RealTime } else { Pace::FlatOut };
-        let source = FileSource::new(recording, Arc::clone(&name), pace);
-        let reader_config =
-            ReaderConfig { block_samples: pacing.block_samples, pool_blocks: POOL_BLOCKS, mode: ReaderMode::Replay };
-        let reader = spawn_reader(Box::new(source), reader_config).map_err(Failure::run)?;
+    /// Starts reading `source`, of `samples` samples where that is known, in blocks of `block_samples`.
+    pub fn start(
+        source: Box<dyn Source>,
+        samples: Option<u64>,
+        config: DetectConfig,
+        block_samples: usize,
+        mode: ReaderMode,
+    ) -> Result<Self, Failure> {
+        let template = source.template();
+        let pool_blocks = match mode {
+            ReaderMode::Replay => POOL_BLOCKS,
+            ReaderMode::Live => POOL_BLOCKS.max((LIVE_POOL_S * template.rate.0 / block_samples as f64).ceil() as usize),
+        };
+        let reader = spawn_reader(source, ReaderConfig { block_samples, pool_blocks, mode }).map_err(Failure::run)?;
         Ok(Self {
-            detector: Detector::new(Arc::clone(&name), config),
-            name,
-            start_time,
+            detector: Detector::new(Arc::clone(&template.sensor), config),
+            name: template.sensor,
+            start_time: template.time,
             samples,
-            rate,
+            rate: template.rate,
             reader,
             offset_s: 0.0,
             position_s: 0.0,
-            lost: 0,
+            reported_missing: 0,
             ended: false,
             found: Vec::new(),
             failure: None,
@@ -108,14 +106,14 @@ impl SensorRun {
         })
     }
 
-    /// Works until the recording's place passes `until_s` (from the earliest recording's first sample).
+    /// Works until the sensor's place passes `until_s` (from the earliest recording's first sample).
     fn advance(&mut self, until_s: f64) {
         while !self.ended && self.position_s + self.offset_s < until_s {
             match self.reader.recv() {
                 Ok(Some(block)) => {
                     if let Some(gap) = &block.gap_before {
                         let at = (block.start.0 + block.lost_before) as f64 / self.rate.0;
-                        self.lost += gap.sample_count;
+                        self.reported_missing += gap.sample_count;
                         self.found.push(Event::Gap(gap.clone(), at));
                     }
                     self.detector.process(&block, &mut self.bursts);
@@ -123,32 +121,49 @@ impl SensorRun {
                     self.position_s = end as f64 / self.rate.0;
                     self.reader.recycle(block);
                 }
-                Ok(None) => {
-                    self.detector.finish(&mut self.bursts);
-                    self.ended = true;
-                }
+                Ok(None) => self.end(),
                 Err(error) => {
                     // What was read before the fault counts, and is reported before the fault is.
-                    self.detector.finish(&mut self.bursts);
+                    self.end();
                     self.failure = Some(Failure::run(error));
-                    self.ended = true;
                 }
             }
         }
         self.found.extend(self.bursts.drain(..).map(|b| Event::Burst(Box::new(b))));
     }
 
+    /// The stream is over: its last bursts, and what was lost behind its last block.
+    fn end(&mut self) {
+        self.ended = true;
+        self.detector.finish(&mut self.bursts);
+        let ledger = self.ledger();
+        let unreported = (ledger.overflow + ledger.dropped).saturating_sub(self.reported_missing);
+        if unreported > 0 {
+            self.reported_missing += unreported;
+            let (sensor, sample_start) = (Arc::clone(&self.name), ledger.processed);
+            let gap = Gap { sensor, sample_start, sample_count: unreported, reason: GapReason::Dropped };
+            self.found.push(Event::Gap(gap, self.position_s));
+        }
+    }
+
     /// Where all of this sensor's samples went.
     pub fn ledger(&self) -> SensorLedger {
-        let counts = self.detector.counts();
+        let (counts, reader) = (self.detector.counts(), self.reader.counters());
+        let (missing, dropped) = (reader.missing.load(Ordering::Relaxed), reader.dropped.load(Ordering::Relaxed));
         SensorLedger {
-            expected: counts.processed + self.lost,
+            expected: counts.processed + missing + dropped,
             processed: counts.processed,
-            overflow: self.lost,
-            dropped: 0,
+            overflow: missing,
+            dropped,
             overload: 0,
             deep_skipped: counts.deep_skipped,
         }
+    }
+
+    /// Set it, and the sensor ends as at the end of a recording.
+    #[cfg(feature = "soapy")]
+    pub fn stop(&self) -> Arc<std::sync::atomic::AtomicBool> {
+        self.reader.stop()
     }
 }
 

@@ -4,6 +4,8 @@ mod args;
 mod cmd;
 mod engine;
 mod failure;
+mod listen;
+mod sigmf_sink;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -109,6 +109,10 @@ impl<W: Write> Sink for Csv<W> {
         Ok(())
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.header()?;
         self.out.flush()

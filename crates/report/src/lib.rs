@@ -1,12 +1,11 @@
-//! What people and machines read: JSON Lines, CSV, a table, SigMF annotations.
+//! What people and machines read: JSON Lines, CSV, a table.
 //!
 //! In: [`Record`]s. Out: bytes, to any writer. Levels are rounded to 0.1 dB and probabilities to 0.01, so
 //! that the same recordings print the same on every machine.
 
 mod csv;
 mod jsonl;
-mod round;
-mod sigmf;
+pub mod round;
 mod table;
 
 use cellwarden_types::Record;
@@ -19,6 +18,12 @@ pub trait Sink {
     /// # Errors
     /// If the writer fails.
     fn record(&mut self, record: &Record) -> io::Result<()>;
+
+    /// Hands on what was written: somebody is watching.
+    ///
+    /// # Errors
+    /// If the writer fails.
+    fn flush(&mut self) -> io::Result<()>;
 
     /// Writes what is left.
     ///
@@ -34,6 +39,8 @@ pub enum OutputFormat {
     Table {
         /// Whether the terminal shows colours.
         colour: bool,
+        /// Whether hits are to be seen as they come, not sorted by block at the end.
+        live: bool,
     },
     /// One JSON object a line.
     Jsonl,
@@ -42,16 +49,13 @@ pub enum OutputFormat {
         /// Bursts instead of hits.
         bursts: bool,
     },
-    /// One SigMF metadata object per sensor, with bursts as annotations, as a JSON array where there are several.
-    Sigmf,
 }
 
 /// A sink of this format.
 pub fn sink<'a>(format: OutputFormat, out: impl Write + 'a) -> Box<dyn Sink + 'a> {
     match format {
-        OutputFormat::Table { colour } => Box::new(table::Table::new(out, colour)),
+        OutputFormat::Table { colour, live } => Box::new(table::Table::new(out, colour, live)),
         OutputFormat::Jsonl => Box::new(jsonl::Jsonl::new(out)),
         OutputFormat::Csv { bursts } => Box::new(csv::Csv::new(out, bursts)),
-        OutputFormat::Sigmf => Box::new(sigmf::Sigmf::new(out)),
     }
 }

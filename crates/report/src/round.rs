@@ -40,7 +40,7 @@ fn hit(h: &mut Hit) {
     evidence(&mut h.evidence);
 }
 
-/// The record as it is printed.
+/// The record as it is printed: levels to 0.1 dB, probabilities to 0.01, times to the nanosecond.
 pub fn rounded(record: &Record) -> Record {
     let mut record = record.clone();
     match &mut record {
@@ -49,4 +49,29 @@ pub fn rounded(record: &Record) -> Record {
         Record::Gap(_) | Record::Summary(_) => {}
     }
     record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn rounding_moves_by_half_a_step_at_most_and_only_once(value in -1e10f64..1e10, digits in 0i32..4) {
+            let step = 10f64.powi(-digits);
+            let mut once = value;
+            to(&mut once, step);
+            proptest::prop_assert!((once - value).abs() <= step / 2.0 + value.abs() * 1e-15);
+            let mut twice = once;
+            to(&mut twice, step);
+            proptest::prop_assert_eq!(once, twice);
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none() {
+        let mut value = f64::NAN;
+        to(&mut value, 0.1);
+        assert!(value.is_nan());
+    }
 }

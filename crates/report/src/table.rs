@@ -2,18 +2,20 @@
 
 use crate::Sink;
 use crate::round::rounded;
-use cellwarden_types::{Burst, Hit, Record, Summary};
+use cellwarden_types::{Burst, Hit, HitState, Record, Summary};
 use std::io::{self, Write};
 
 pub struct Table<W> {
     out: W,
     colour: bool,
+    live: bool,
     hits: Vec<Hit>,
+    begun: bool,
 }
 
 impl<W: Write> Table<W> {
-    pub fn new(out: W, colour: bool) -> Self {
-        Self { out, colour, hits: Vec::new() }
+    pub fn new(out: W, colour: bool, live: bool) -> Self {
+        Self { out, colour, live, hits: Vec::new(), begun: false }
     }
 
     fn burst(&mut self, b: &Burst) -> io::Result<()> {
@@ -32,34 +34,49 @@ impl<W: Write> Table<W> {
         )
     }
 
-    fn summary(&mut self, s: &Summary) -> io::Result<()> {
-        self.hits.sort_by(|a, b| a.block.cmp(&b.block).then(a.start_s.total_cmp(&b.start_s)));
-        let (bold, plain) = if self.colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-        if self.hits.is_empty() {
-            writeln!(self.out, "No phone was heard in {:.1} s.", s.seconds)?;
-        } else {
+    fn hit(&mut self, h: &Hit) -> io::Result<()> {
+        if !self.begun {
+            self.begun = true;
+            let (bold, plain) = if self.colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+            let state = if self.live { "STATE    " } else { "" };
             writeln!(
                 self.out,
-                "{bold}{:<12} {:>10} {:>8}  {:<8} {:<8} {:<13} {:>7} {:>11} {:>6}{plain}",
-                "BLOCK", "FROM s", "LENGTH s", "STANDARD", "BAND", "ACTIVITY", "BURSTS", "LEVEL dBFS", "SURE"
+                "{bold}{state}{:<12} {:>10} {:>8}  {:<8} {:<8} {:<13} {:>7} {:>11} {:>6}  {:>6}{plain}",
+                "BLOCK", "FROM s", "LENGTH s", "STANDARD", "BAND", "ACTIVITY", "BURSTS", "LEVEL dBFS", "SURE", "PLACE"
             )?;
         }
-        for h in &self.hits {
-            let place = h.block_probability.get(&h.block).copied().unwrap_or(0.0);
-            writeln!(
-                self.out,
-                "{:<12} {:>10.3} {:>8.3}  {:<8} {:<8} {:<13} {:>7} {:>11.1} {:>5.0}%  place {:.0}%",
-                h.cell.as_deref().unwrap_or(&h.block),
-                h.start_s,
-                h.end_s - h.start_s,
-                h.standard.name(),
-                h.band.as_deref().unwrap_or("-"),
-                h.activity.name(),
-                h.bursts,
-                h.peak_power_dbfs,
-                h.confidence * 100.0,
-                place * 100.0
-            )?;
+        if self.live {
+            let state = match h.state {
+                HitState::Open => "open",
+                HitState::Updated => "updated",
+                HitState::Closed => "closed",
+            };
+            write!(self.out, "{state:<9}")?;
+        }
+        writeln!(
+            self.out,
+            "{:<12} {:>10.3} {:>8.3}  {:<8} {:<8} {:<13} {:>7} {:>11.1} {:>6}  {:>6}",
+            h.cell.as_deref().unwrap_or(&h.block),
+            h.start_s,
+            h.end_s - h.start_s,
+            h.standard.name(),
+            h.band.as_deref().unwrap_or("-"),
+            h.activity.name(),
+            h.bursts,
+            h.peak_power_dbfs,
+            percent(h.confidence),
+            percent(h.block_probability.get(&h.block).copied().unwrap_or(0.0))
+        )
+    }
+
+    fn summary(&mut self, s: &Summary) -> io::Result<()> {
+        let mut hits = std::mem::take(&mut self.hits);
+        hits.sort_by(|a, b| a.block.cmp(&b.block).then(a.start_s.total_cmp(&b.start_s)));
+        for hit in &hits {
+            self.hit(hit)?;
+        }
+        if s.hits.is_empty() {
+            writeln!(self.out, "No phone was heard in {:.1} s.", s.seconds)?;
         }
         writeln!(self.out)?;
         for (name, ledger) in &s.sensors {
@@ -71,10 +88,20 @@ impl<W: Write> Table<W> {
     }
 }
 
+/// A probability for people, to whom nothing is certain.
+fn percent(p: f64) -> String {
+    match p {
+        p if p >= 0.995 => ">99%".to_owned(),
+        p if p < 0.005 => "<1%".to_owned(),
+        p => format!("{:.0}%", p * 100.0),
+    }
+}
+
 impl<W: Write> Sink for Table<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         match rounded(record) {
             Record::Burst(b) => self.burst(&b),
+            Record::Hit(h) if self.live => self.hit(&h),
             Record::Hit(h) => {
                 self.hits.push(h);
                 Ok(())
@@ -84,6 +111,10 @@ impl<W: Write> Sink for Table<W> {
             }
             Record::Summary(s) => self.summary(&s),
         }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod check;
 pub mod info;
 pub mod replay;
+pub mod run;
 pub mod simulate;
 
 use crate::args::{Cli, Command};
@@ -14,6 +15,7 @@ use clap::CommandFactory;
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Replay(args) => replay::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Check(args) => check::run(&args),

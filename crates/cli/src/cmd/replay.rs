@@ -1,124 +1,30 @@
 //! `cellwarden replay`: recordings in, hits per cell block out.
 
-use crate::args::{DepthArg, Format, ReplayArgs};
-use crate::engine::{Engine, Event, Pacing, SensorRun, open_options, open_recording};
+use crate::args::ReplayArgs;
+use crate::engine::{Engine, SensorRun, open_options, open_recording};
 use crate::failure::Failure;
-use cellwarden_detect::state::DetectorState;
-use cellwarden_detect::{Depth, DetectConfig};
-use cellwarden_locate::hit::REPORTED_LEAST;
-use cellwarden_locate::{JoinConfig, Joiner, SensorInfo, Site};
-use cellwarden_report::Sink;
-use cellwarden_types::{Hit, Record, Summary};
-use indicatif::{ProgressBar, ProgressStyle};
-use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufWriter, IsTerminal, Write};
+use crate::listen::Listening;
+use crate::sigmf_sink::Document;
+use cellwarden_capture::{FileSource, Pace, ReaderMode};
+use cellwarden_iq::Recording;
+use cellwarden_locate::Site;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Runs the whole path.
 pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
-    let began = Instant::now();
-    let site = args.site.as_deref().map(Site::load).transpose().map_err(Failure::usage)?;
-    let depth = match args.depth {
-        DepthArg::Energy => Depth::Energy,
-        DepthArg::Full => Depth::Full,
+    let listening = Listening::new(&args.listen, args.live)?;
+    let recordings = open_all(args, listening.site.as_ref())?;
+    let documents = recordings.iter().map(|(recording, name)| Document::new(name, &recording.info)).collect();
+    let pace = if args.realtime { Pace::RealTime } else { Pace::FlatOut };
+    let start = |(recording, name): (Recording, String)| {
+        let samples = recording.info.samples;
+        let source = FileSource::new(recording, Arc::from(name), pace);
+        SensorRun::start(Box::new(source), samples, listening.config, args.block_samples as usize, ReaderMode::Replay)
     };
-    let config = DetectConfig { depth, ..DetectConfig::default() };
-    let config_sha256 = config_hash(&config, args.site.as_deref())?;
-    let sensors = start_sensors(args, config, site.as_ref())?;
-    let mut engine = Engine::new(sensors);
-    restore_states(args.state.as_deref(), &mut engine)?;
-    // Made after the first round: placing needs each sensor's noise floor.
-    let mut joiner: Option<Joiner> = None;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(args.threads.map_or(0, usize::from))
-        .build()
-        .map_err(|e| Failure::Run(format!("starting threads: {e}")))?;
-    let stdout = std::io::stdout();
-    let terminal = stdout.is_terminal();
-    let format = args.format.unwrap_or(if terminal { Format::Table } else { Format::Jsonl });
-    let mut sink = cellwarden_report::sink(
-        match format {
-            Format::Table => cellwarden_report::OutputFormat::Table { colour: terminal && colour_wanted() },
-            Format::Jsonl => cellwarden_report::OutputFormat::Jsonl,
-            Format::Csv => cellwarden_report::OutputFormat::Csv { bursts: args.bursts },
-            Format::Sigmf => cellwarden_report::OutputFormat::Sigmf,
-        },
-        BufWriter::new(stdout),
-    );
-    let show_bursts = args.bursts || format == Format::Sigmf;
-    let bar = progress_bar(&engine);
-    let mut totals = Totals::default();
-    let mut events = Vec::new();
-    let mut hits = Vec::new();
-    let outcome = loop {
-        let more = pool.install(|| engine.round(&mut events));
-        let joiner = joiner.get_or_insert_with(|| Joiner::new(site.as_ref(), JoinConfig::new(sensor_infos(&engine))));
-        for event in events.drain(..) {
-            match event {
-                Event::Gap(gap, _) => {
-                    totals.lost += gap.sample_count;
-                    sink.record(&Record::Gap(gap))?;
-                }
-                Event::Burst(burst) => {
-                    *totals.bursts.entry(burst.standard.name().to_owned()).or_default() += 1;
-                    if show_bursts {
-                        let record = Record::Burst(*burst);
-                        sink.record(&record)?;
-                        let Record::Burst(burst) = record else { continue };
-                        joiner.push(burst);
-                    } else {
-                        joiner.push(*burst);
-                    }
-                }
-            }
-        }
-        joiner.advance(engine.settled_s(), &mut hits);
-        emit(&mut hits, args.live, &mut totals, sink.as_mut())?;
-        bar.set_position((engine.seconds() * 1000.0) as u64);
-        match more {
-            Ok(true) => {}
-            Ok(false) => break Ok(()),
-            Err(failure) => break Err(failure),
-        }
-    };
-    hits.extend(joiner.map(Joiner::finish).unwrap_or_default());
-    emit(&mut hits, args.live, &mut totals, sink.as_mut())?;
-    bar.finish_and_clear();
-    let summary = summarise(&engine, totals, config_sha256, began);
-    sink.record(&Record::Summary(summary))?;
-    sink.finish()?;
-    say_what_was_odd(&engine);
-    write_states(args.state.as_deref(), &engine)?;
-    outcome
-}
-
-#[derive(Default)]
-struct Totals {
-    bursts: BTreeMap<String, u64>,
-    hits: BTreeMap<String, u64>,
-    lost: u64,
-}
-
-fn emit(hits: &mut Vec<Hit>, live: bool, totals: &mut Totals, sink: &mut dyn Sink) -> Result<(), Failure> {
-    for hit in hits.drain(..) {
-        let closed = hit.state == cellwarden_types::HitState::Closed;
-        // One that was opened and came to nothing is closed for those who saw it open; to others it is none.
-        let stands = closed && hit.confidence >= REPORTED_LEAST;
-        if stands {
-            *totals.hits.entry(hit.block.clone()).or_default() += 1;
-        }
-        if stands || live {
-            sink.record(&Record::Hit(hit))?;
-        }
-    }
-    Ok(())
-}
-
-fn colour_wanted() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+    let sensors = recordings.into_iter().map(start).collect::<Result<_, _>>()?;
+    listening.run(Engine::new(sensors), documents)
 }
 
 /// `NAME=PATH`, or a path that may itself hold an equals sign.
@@ -131,9 +37,9 @@ fn split_name(text: &str) -> (Option<&str>, &str) {
     }
 }
 
-fn start_sensors(args: &ReplayArgs, config: DetectConfig, site: Option<&Site>) -> Result<Vec<SensorRun>, Failure> {
+/// Opens every recording, and says which sensor's it is.
+fn open_all(args: &ReplayArgs, site: Option<&Site>) -> Result<Vec<(Recording, String)>, Failure> {
     let options = open_options(&args.raw);
-    let pacing = Pacing { block_samples: args.block_samples as usize, realtime: args.realtime };
     let mut names = BTreeSet::new();
     let mut opened = Vec::new();
     for text in &args.recordings {
@@ -153,131 +59,23 @@ fn start_sensors(args: &ReplayArgs, config: DetectConfig, site: Option<&Site>) -
                 path.display()
             )));
         }
-        if let Some(site) = site.filter(|s| s.sensor(&name).is_none()) {
-            let names: Vec<&str> = site.sensors.iter().map(|s| s.name.as_str()).collect();
-            return Err(Failure::Usage(format!(
-                "{}: the site file knows no sensor {name:?} (it knows {}): name the recording's sensor, as in {}={}",
-                path.display(),
-                names.join(", "),
-                names.first().copied().unwrap_or_default(),
-                path.display()
-            )));
+        if let Some(site) = site {
+            known_sensor(site, &name, |known| format!("{known}={}", path.display()))?;
         }
         opened.push((recording, name));
     }
-    opened.into_iter().map(|(recording, name)| SensorRun::start(recording, Arc::from(name), config, pacing)).collect()
+    Ok(opened)
 }
 
-fn sensor_infos(engine: &Engine) -> Vec<SensorInfo> {
-    engine
-        .sensors
-        .iter()
-        .map(|s| SensorInfo {
-            name: Arc::clone(&s.name),
-            start_time: s.start_time,
-            noise_dbfs_per_hz: s.detector.noise_dbfs_per_hz().unwrap_or(-150.0),
-        })
-        .collect()
-}
-
-fn config_hash(config: &DetectConfig, site: Option<&Path>) -> Result<String, Failure> {
-    let mut hash = Sha256::new();
-    hash.update(serde_json::to_vec(config).map_err(Failure::run)?);
-    if let Some(path) = site {
-        hash.update(std::fs::read(path).map_err(|e| Failure::Usage(format!("reading {}: {e}", path.display())))?);
+/// That the site file knows a sensor of this name; `hint` shows how one that it knows is typed.
+pub fn known_sensor(site: &Site, name: &str, hint: impl Fn(&str) -> String) -> Result<(), Failure> {
+    if site.sensor(name).is_some() {
+        return Ok(());
     }
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
-}
-
-fn progress_bar(engine: &Engine) -> ProgressBar {
-    let longest = engine.sensors.iter().filter_map(|s| s.samples.map(|n| n as f64 / s.rate.0)).fold(0.0, f64::max);
-    let bar = if longest > 0.0 { ProgressBar::new((longest * 1000.0) as u64) } else { ProgressBar::new_spinner() };
-    let style = ProgressStyle::with_template("listening [{bar:40}] {percent} %, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.set_style(style);
-    bar
-}
-
-fn summarise(engine: &Engine, totals: Totals, config_sha256: String, began: Instant) -> Summary {
-    let wall_s = began.elapsed().as_secs_f64();
-    let samples: u64 = engine.sensors.iter().map(|s| s.detector.counts().processed).sum();
-    Summary {
-        schema: 1,
-        software: format!("cellwarden {}", env!("CARGO_PKG_VERSION")),
-        config_sha256,
-        samples,
-        seconds: engine.seconds(),
-        lost_samples: totals.lost,
-        bursts: totals.bursts,
-        hits: totals.hits,
-        sensors: engine.sensors.iter().map(|s| (s.name.to_string(), s.ledger())).collect(),
-        wall_s,
-        msps: samples as f64 / wall_s / 1e6,
-        realtime_factor: engine.seconds() / wall_s,
-    }
-}
-
-/// What a person must know to trust the result.
-fn say_what_was_odd(engine: &Engine) {
-    for sensor in &engine.sensors {
-        let counts = sensor.detector.counts();
-        if counts.unusable > 0 {
-            eprintln!(
-                "cellwarden: {}: {} samples are not finite numbers and were taken as silence: check what wrote them",
-                sensor.name, counts.unusable
-            );
-        }
-        if let Some(bursts) = sensor.detector.iq_swapped() {
-            eprintln!(
-                "cellwarden: {}: I and Q are swapped: {bursts} bursts fit their standard's sequences only when mirrored, \
-                 and none is believed: exchange I and Q in the recording, or correct the mixer's side",
-                sensor.name
-            );
-        }
-    }
-}
-
-fn state_path(folder: &Path, sensor: &str) -> PathBuf {
-    folder.join(format!("{}.json", sensor.replace(['/', '\\'], "_")))
-}
-
-fn restore_states(folder: Option<&Path>, engine: &mut Engine) -> Result<(), Failure> {
-    let Some(folder) = folder else { return Ok(()) };
-    for sensor in &mut engine.sensors {
-        let path = state_path(folder, &sensor.name);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Failure::Usage(format!("reading {}: {error}", path.display()))),
-        };
-        let state: DetectorState = serde_json::from_str(&text).map_err(|e| {
-            Failure::Usage(format!("{}: no detector state: {e}: delete it to start anew", path.display()))
-        })?;
-        if state.version != DetectorState::VERSION {
-            return Err(Failure::Usage(format!(
-                "{}: version {}, this cellwarden reads {}: delete it to start anew",
-                path.display(),
-                state.version,
-                DetectorState::VERSION
-            )));
-        }
-        sensor.detector.restore(state);
-    }
-    Ok(())
-}
-
-fn write_states(folder: Option<&Path>, engine: &Engine) -> Result<(), Failure> {
-    let Some(folder) = folder else { return Ok(()) };
-    let failed = |path: &Path, e: std::io::Error| Failure::Run(format!("writing {}: {e}", path.display()));
-    std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
-    for sensor in &engine.sensors {
-        let path = state_path(folder, &sensor.name);
-        let part = path.with_extension("json.part");
-        let text = serde_json::to_vec_pretty(&sensor.detector.state()).map_err(Failure::run)?;
-        // Renamed when whole, so that a crash leaves the old one.
-        let mut file = std::fs::File::create(&part).map_err(|e| failed(&part, e))?;
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(|e| failed(&part, e))?;
-        std::fs::rename(&part, &path).map_err(|e| failed(&path, e))?;
-    }
-    Ok(())
+    let names: Vec<&str> = site.sensors.iter().map(|s| s.name.as_str()).collect();
+    let hint = hint(names.first().copied().unwrap_or("NAME"));
+    Err(Failure::Usage(format!(
+        "the site file knows no sensor {name:?} (it knows {}): name the sensor, as in {hint}",
+        names.join(", "),
+    )))
 }

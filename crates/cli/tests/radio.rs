@@ -1,0 +1,153 @@
+//! A radio through the real SoapySDR library: `soapy/recording_device.cpp` plays a golden recording.
+#![cfg(feature = "soapy")]
+
+mod common;
+
+use common::{hits, records};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+const RATE_HZ: u64 = 1_000_000;
+const CENTER: &str = "898.0M";
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden").join(name)
+}
+
+/// A folder with the device's module, and the golden GSM recording as cs16.
+fn folder() -> &'static Path {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let made = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let flags = Command::new("pkg-config").args(["--cflags", "--libs", "SoapySDR"]).output().expect("pkg-config");
+        let flags = String::from_utf8(flags.stdout).expect("UTF-8");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/soapy/recording_device.cpp");
+        let built = Command::new("c++")
+            .args(["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
+            .arg(folder.path().join("librecordingSupport.so"))
+            .arg(source)
+            .args(flags.split_whitespace())
+            .status();
+        assert!(built.expect("c++ runs").success());
+        let narrow = std::fs::read(golden("gsm.sigmf-data")).expect("the golden recording");
+        let wide: Vec<u8> = narrow.iter().flat_map(|&b| (i16::from(b as i8) * 256).to_le_bytes()).collect();
+        std::fs::write(folder.path().join("gsm.cs16"), wide).expect("writes");
+        folder
+    });
+    made.path()
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cellwarden"));
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .env("SOAPY_SDR_PLUGIN_PATH", folder())
+        // The system's own modules would look for hardware.
+        .env("SOAPY_SDR_ROOT", "/nonexistent");
+    command
+}
+
+fn device(more: &str) -> String {
+    format!("driver=recording,file={}{more}", folder().join("gsm.cs16").display())
+}
+
+/// `cellwarden run` on the device with `more` arguments, for `seconds`.
+fn run(more: &str, seconds: &str) -> Output {
+    let site = golden("site.toml").display().to_string();
+    let tuned = ["--center", CENTER, "--rate", "1M", "--gain", "20", "--seconds", seconds];
+    let listen = ["--bursts", "--format", "jsonl", "--site", &site, "corridor"];
+    command(&[&["run", "--device", &device(more)], &tuned[..], &listen].concat()).output().expect("the binary runs")
+}
+
+fn read(output: &Output) -> Vec<Value> {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    records(std::str::from_utf8(&output.stdout).expect("UTF-8"))
+}
+
+fn bursts(records: &[Value]) -> Vec<(Value, Value, Value)> {
+    let all = records.iter().filter(|r| r["type"] == "burst");
+    all.map(|b| (b["sample_start"].clone(), b["standard"].clone(), b["kind"].clone())).collect()
+}
+
+#[test]
+fn a_radio_hears_what_a_replay_of_the_same_samples_hears() {
+    let live = read(&run("", "0.5"));
+    let file = folder().join("gsm.cs16").display().to_string();
+    let site = golden("site.toml").display().to_string();
+    let recording = format!("corridor={file}");
+    let replayed = common::replay(&["--rate", "1M", "--center", CENTER, "--site", &site, &recording]);
+    assert_eq!(bursts(&live), bursts(&replayed));
+    let closed: Vec<&Value> = hits(&live).into_iter().filter(|h| h["state"] == "closed").collect();
+    assert_eq!(closed.len(), 1, "{closed:?}");
+    assert_eq!((&closed[0]["block"], &closed[0]["standard"]), (&"A".into(), &"gsm".into()));
+    assert!(closed[0]["time_start"].is_string(), "a radio's hits have a time: {}", closed[0]);
+    let opened = hits(&live).iter().filter(|h| h["state"] == "open").count();
+    assert_eq!(opened, 1, "a hit is reported when it opens");
+}
+
+#[test]
+fn lost_samples_are_counted_where_they_were_lost_and_times_go_on() {
+    for more in [",lose_at=300000,lose=10007", ",lose_at=300000,lose=10007,overflow=1"] {
+        let records = read(&run(more, "0.5"));
+        let gaps: Vec<&Value> = records.iter().filter(|r| r["type"] == "gap").collect();
+        assert_eq!(gaps.len(), 1, "{gaps:?}");
+        assert_eq!(gaps[0]["sample_start"], 300_000);
+        assert_eq!(gaps[0]["sample_count"], 10_007);
+        assert_eq!(gaps[0]["reason"], "overflow");
+        let summary = records.last().expect("a summary");
+        assert_eq!(summary["lost_samples"], 10_007);
+        let ledger = &summary["sensors"]["corridor"];
+        assert_eq!(ledger["expected"], RATE_HZ / 2);
+        assert_eq!(ledger["processed"], RATE_HZ / 2 - 10_007);
+        let after = records.iter().find(|r| r["type"] == "burst" && r["sample_start"].as_u64() > Some(300_000));
+        let after = after.expect("a burst after the gap");
+        let late_s =
+            after["start_s"].as_f64().expect("s") - after["sample_start"].as_f64().expect("n") / RATE_HZ as f64;
+        assert!((late_s - 0.010_007).abs() < 2e-6, "{after}");
+    }
+}
+
+#[test]
+fn without_hardware_time_an_overflow_is_a_gap_of_at_least_one_sample() {
+    let records = read(&run(",lose_at=300000,lose=10007,overflow=1,timeless=1", "0.4"));
+    let gap = records.iter().find(|r| r["type"] == "gap").expect("a gap");
+    assert_eq!((&gap["sample_start"], &gap["reason"]), (&300_000.into(), &"overflow".into()));
+    assert!(gap["sample_count"].as_u64() >= Some(1));
+}
+
+#[test]
+fn what_a_device_refuses_is_one_clear_line() {
+    let radio = device("");
+    for (args, word, code) in [
+        (&["--device", "driver=nothing", "--rate", "1M"][..], "opening", 1),
+        (&["--device", "driver=recording,file=/nonexistent", "--rate", "1M"], "cannot read /nonexistent", 1),
+        (&["--device", &radio, "--rate", "200M"], "at most 100 MHz", 1),
+        (&["--device", &radio, "--rate", "1M", "--channel", "3"], "channel 3 of 1", 1),
+        (&["--device", &radio, "--rate", "1M", "--seconds", "-1"], "--seconds", 2),
+        (&["--device", &radio, "--rate", "1M", "--format", "sigmf"], "replay", 2),
+    ] {
+        let output = command(&[&["run", "--center", CENTER, "--gain", "20"], args].concat()).output().expect("runs");
+        let text = String::from_utf8(output.stderr).expect("UTF-8");
+        // SoapySDR's own log may stand before it.
+        let line = text.lines().last().unwrap_or_default();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+        assert!(line.starts_with("cellwarden: ") || code == 2, "{args:?}: {text}");
+        assert!(text.contains(word), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn a_signal_ends_a_silent_radio_with_everything_written() {
+    let radio = device(",silent=1");
+    let args = ["run", "--device", &radio, "--center", CENTER, "--rate", "1M", "--gain", "20", "--format", "jsonl"];
+    let child = command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    // It catches signals from a moment after its start on; until then one would just end it.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
+    assert!(killed.success());
+    let records = read(&child.wait_with_output().expect("ends"));
+    assert_eq!(records.last().expect("a summary")["type"], "summary");
+}
