@@ -6,6 +6,7 @@
 use crate::args::RawArgs;
 use crate::failure::Failure;
 use cellwarden_capture::{ReaderConfig, ReaderHandle, ReaderMode, Source, spawn_reader};
+use cellwarden_detect::config::RATES_HZ;
 use cellwarden_detect::{DetectConfig, Detector};
 use cellwarden_iq::{IqError, OpenOptions, Recording};
 use cellwarden_types::{Burst, Gap, GapReason, Hertz, SensorLedger, UtcNanos};
@@ -35,10 +36,20 @@ pub fn open_recording(path: &Path, options: &OpenOptions) -> Result<Recording, F
         IqError::Terminal | IqError::Unknown { .. } => Failure::usage(error),
         _ => Failure::run(error),
     })?;
+    checked_rate(recording.info.rate, &path.display())?;
     for warning in &recording.info.warnings {
         eprintln!("cellwarden: {}: {warning}", path.display());
     }
     Ok(recording)
+}
+
+/// A rate that the detector works at; `what` has it.
+pub fn checked_rate(rate: Hertz, what: &dyn std::fmt::Display) -> Result<(), Failure> {
+    if RATES_HZ.contains(&rate.0) {
+        return Ok(());
+    }
+    let (low, high) = (Hertz(*RATES_HZ.start()), Hertz(*RATES_HZ.end()));
+    Err(Failure::Run(format!("{what}: the sample rate is {rate}: cellwarden works from {low} to {high}")))
 }
 
 /// A recording or a radio that plays the part of a sensor.
@@ -84,6 +95,7 @@ impl SensorRun {
         mode: ReaderMode,
     ) -> Result<Self, Failure> {
         let template = source.template();
+        checked_rate(template.rate, &template.sensor)?;
         let pool_blocks = match mode {
             ReaderMode::Replay => POOL_BLOCKS,
             ReaderMode::Live => POOL_BLOCKS.max((LIVE_POOL_S * template.rate.0 / block_samples as f64).ceil() as usize),

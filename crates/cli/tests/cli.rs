@@ -44,6 +44,8 @@ fn bad_recordings_get_one_clear_line_and_status_1() {
     fs::write(at.join("broken.sigmf-data"), b"1234").expect("writes");
     let kind = pair(at, "kind", 10, |m| m["global"]["core:datatype"] = "cf64_le".into());
     let rate = pair(at, "rate", 10, |m| m["global"]["core:sample_rate"] = 0.into());
+    let slow = pair(at, "slow", 10, |m| m["global"]["core:sample_rate"] = 1000.into());
+    let fast = pair(at, "fast", 10, |m| m["global"]["core:sample_rate"] = 1e12.into());
     let version = pair(at, "version", 10, |m| m["global"]["core:version"] = "7.0.0".into());
     let overlap = pair(at, "overlap", 10, |m| {
         m["captures"] = serde_json::json!([{"core:sample_start": 5, "core:frequency": 1e9},
@@ -58,6 +60,8 @@ fn bad_recordings_get_one_clear_line_and_status_1() {
         (rate, "rate"),
         (version, "7.0.0"),
         (overlap, "capture"),
+        (slow, "240 kHz"),
+        (fast, "500 MHz"),
     ] {
         let mut args = vec!["replay", &file];
         // Flags overrule what a SigMF file says: they are for what has no metadata.
@@ -162,6 +166,23 @@ fn help_teaches_and_completions_are_made() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(good(&["completions", shell]).0.contains("replay"));
     }
+}
+
+#[test]
+fn info_says_whether_the_samples_are_those_of_the_metadata() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden");
+    let at = tempfile::tempdir().expect("a folder");
+    for half in ["data", "meta"] {
+        let name = format!("gsm.sigmf-{half}");
+        fs::copy(golden.join(&name), at.path().join(&name)).expect("copies");
+    }
+    let recording = path(at.path(), "gsm.sigmf-meta");
+    assert!(good(&["info", &recording]).0.contains("sha512 fits"));
+    let data = at.path().join("gsm.sigmf-data");
+    let mut bytes = fs::read(&data).expect("reads");
+    bytes.extend([1, 2]);
+    fs::write(&data, bytes).expect("writes");
+    assert!(good(&["info", &recording]).0.contains("DOES NOT FIT"));
 }
 
 #[test]

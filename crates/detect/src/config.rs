@@ -35,6 +35,10 @@ pub enum Depth {
     Full,
 }
 
+/// The sample rates that the detector works at: from 16 bins of 15 kHz, a little more than one GSM channel, to what no
+/// receiver of today passes; its rings grow with the rate.
+pub const RATES_HZ: std::ops::RangeInclusive<f64> = 240e3..=500e6;
+
 /// The transform's size and hop for a sample rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameGeometry {
@@ -69,7 +73,9 @@ mod tests {
 
     #[test]
     fn bins_are_15_to_40_khz_wide_at_the_rates_of_common_radios() {
-        for rate in [0.5e6, 13e6 / 12.0, 2.4e6, 7.68e6, 10e6, 20e6, 30.72e6, 61.44e6] {
+        for rate in
+            [*RATES_HZ.start(), 0.5e6, 13e6 / 12.0, 2.4e6, 7.68e6, 10e6, 20e6, 30.72e6, 61.44e6, *RATES_HZ.end()]
+        {
             let bin = rate / FrameGeometry::for_rate(rate).n_fft as f64;
             assert!((15e3..40e3).contains(&bin), "{rate}: {bin}");
         }

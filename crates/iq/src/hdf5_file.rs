@@ -224,6 +224,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Recording, IqEr
         }],
         samples: Some(samples),
         annotations: Vec::new(),
+        sha512: None,
         description: text(path, &file, "description")?,
         warnings,
     };

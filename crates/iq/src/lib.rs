@@ -47,4 +47,4 @@ pub use error::IqError;
 pub use hdf5_file::Hdf5Writer;
 pub use open::{OpenOptions, open};
 pub use recording::{Annotation, Capture, Chunk, Recording, RecordingInfo};
-pub use sigmf::{SigmfHeader, SigmfWriter, sigmf_meta_json, write_annotations_only};
+pub use sigmf::{SigmfHeader, SigmfWriter, sha512_fits, sigmf_meta_json, write_annotations_only};

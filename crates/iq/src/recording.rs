@@ -4,7 +4,7 @@ use crate::{IqError, hdf5_file};
 use cellwarden_types::{Hertz, SampleFormat, UtcNanos};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is known of a recording before its samples are read.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct RecordingInfo {
     pub samples: Option<u64>,
     /// What the recording says is in it, in order.
     pub annotations: Vec<Annotation>,
+    /// The SHA-512 of the samples' file as the metadata have it, in hexadecimal.
+    pub sha512: Option<String>,
     /// Free text.
     pub description: Option<String>,
     /// What is odd about the recording without keeping it from being read, one line each.
@@ -230,6 +232,11 @@ impl Recording {
             self.segment = self.segments.len();
         }
         Ok((bytes > 0).then_some(chunk))
+    }
+
+    /// The file that holds the samples.
+    pub fn data_path(&self) -> &Path {
+        &self.data_path
     }
 
     /// Bytes at the end that make no whole sample and were left out; of a stream, known at its end.

@@ -45,6 +45,8 @@ struct Global {
     offset: u64,
     #[serde(rename = "core:description")]
     description: Option<String>,
+    #[serde(rename = "core:sha512")]
+    sha512: Option<String>,
     #[serde(rename = "core:dataset")]
     dataset: Option<String>,
     #[serde(rename = "core:trailing_bytes", default)]
@@ -107,6 +109,7 @@ fn read_meta(path: &Path) -> Result<Meta, IqError> {
     let mut json = serde_json::Deserializer::from_slice(text);
     let meta: Meta = serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let place = e.path().to_string();
+        let place = if place == "." { "metadata".to_owned() } else { place };
         at.wrong(place, e.inner().to_string(), "correct the metadata (sigmf_validate checks it)")
     })?;
     json.end().map_err(|e| at.wrong("end of file", e.to_string(), "remove what follows the metadata"))?;
@@ -222,6 +225,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Recording, IqEr
         captures,
         samples: Some(samples),
         annotations,
+        sha512: global.sha512,
         description: global.description,
         warnings,
     };
@@ -581,10 +585,39 @@ impl SigmfWriter {
             _ => {}
         }
         std::fs::rename(&part, &data_path).map_err(failed)?;
-        let mut hex = String::with_capacity(128);
-        for byte in hash.finalize() {
-            write!(hex, "{byte:02x}").expect("invariant: a String takes any text");
+        write_meta(&meta_path, &sigmf_meta_json(&header, &captures, &annotations, Some(hex(hash))))
+    }
+}
+
+fn hex(hash: Sha512) -> String {
+    let mut hex = String::with_capacity(128);
+    for byte in hash.finalize() {
+        write!(hex, "{byte:02x}").expect("invariant: a String takes any text");
+    }
+    hex
+}
+
+/// Whether a recording's samples are those for which its metadata were written; `None` where the metadata have no hash.
+///
+/// Reads the whole file: `progress` is told how many of its bytes are read.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn sha512_fits(recording: &Recording, progress: &mut dyn FnMut(u64)) -> Result<Option<bool>, IqError> {
+    let Some(want) = &recording.info.sha512 else { return Ok(None) };
+    let path = recording.data_path();
+    let (mut file, _) = open_file(path)?;
+    let (mut hash, mut buffer, mut offset) = (Sha512::new(), vec![0; 1 << 20], 0);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(Some(hex(hash).eq_ignore_ascii_case(want.trim()))),
+            Ok(n) => {
+                hash.update(&buffer[..n]);
+                offset += n as u64;
+                progress(offset);
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(IqError::Read { path: path.to_owned(), offset, source }),
         }
-        write_meta(&meta_path, &sigmf_meta_json(&header, &captures, &annotations, Some(hex)))
     }
 }

@@ -40,6 +40,7 @@ pub(crate) fn stream(
         }],
         samples: None,
         annotations: Vec::new(),
+        sha512: None,
         description: None,
         warnings: Vec::new(),
     };

@@ -67,6 +67,13 @@ fn header(path: &Path, file: &mut File, len: u64) -> Result<Header, IqError> {
     for _ in 0..MAX_CHUNKS {
         let head = take(file, at, 8)?;
         let (Some(id), true) = (head.get(..4), head.len() == 8) else { break };
+        if found.data.is_some() && !id.iter().all(|b| b.is_ascii_graphic() || *b == b' ') {
+            let left = len - at;
+            found.warnings.push(format!(
+                "{left} bytes behind the data chunk are no chunk: longer than its header says, left out"
+            ));
+            break;
+        }
         let size = u64::from(u32_at(&head, 4));
         let body = at + 8;
         let mut end = body + size;
@@ -170,6 +177,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Recording, IqEr
         captures: vec![Capture { sample_start: 0, center, time, global_index: None }],
         samples: Some(samples),
         annotations: Vec::new(),
+        sha512: None,
         description: None,
         warnings,
     };

@@ -1,6 +1,7 @@
 //! `cellwarden bench`: how fast is this machine, by stage, and against a bare FFT in the same run.
 
 use crate::args::BenchArgs;
+use crate::engine::checked_rate;
 use crate::failure::Failure;
 use cellwarden_capture::SplitMix64;
 use cellwarden_detect::config::FrameGeometry;
@@ -21,6 +22,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Failure> {
     if !(args.seconds > 0.0 && args.seconds <= 600.0) {
         return Err(Failure::Usage(format!("--seconds {}: want more than 0 and at most 600", args.seconds)));
     }
+    checked_rate(args.rate, &"--rate")?;
     let rate = args.rate.0;
     let total = ((args.seconds * rate) as usize).max(BLOCK).div_ceil(BLOCK) * BLOCK;
     let loop_blocks = (total / BLOCK).min(64);

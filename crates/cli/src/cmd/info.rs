@@ -8,6 +8,7 @@ use cellwarden_detect::spectrum::PowerSpectrum;
 use cellwarden_detect::{DetectConfig, Detector};
 use cellwarden_iq::Recording;
 use cellwarden_types::{Burst, Hertz, IqBlock, SampleIndex, db};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
 use std::path::Path;
 
@@ -15,6 +16,7 @@ use std::path::Path;
 pub fn run(args: &InfoArgs) -> Result<(), Failure> {
     let recording = open_recording(&args.recording, &open_options(&args.raw))?;
     describe(&recording)?;
+    check_hash(&recording)?;
     if let Some(png) = &args.png {
         let picture = Picture::of(recording)?;
         picture.write(png)?;
@@ -59,6 +61,26 @@ fn describe(recording: &Recording) -> Result<(), Failure> {
     for warning in &info.warnings {
         writeln!(out, "warning      {warning}")?;
     }
+    Ok(())
+}
+
+/// Says whether the samples are those for which the metadata were written, where these tell.
+fn check_hash(recording: &Recording) -> Result<(), Failure> {
+    let bytes = recording.data_path().metadata().map_or(0, |m| m.len());
+    let bar = ProgressBar::new(bytes).with_style(
+        ProgressStyle::with_template("hashing [{bar:40}] {percent} %, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let fits = cellwarden_iq::sha512_fits(recording, &mut |done| bar.set_position(done));
+    bar.finish_and_clear();
+    let said = match fits.map_err(Failure::run)? {
+        None => return Ok(()),
+        Some(true) => "core:sha512 fits the samples",
+        Some(false) => {
+            "core:sha512 DOES NOT FIT: the samples were changed, cut or added to after the metadata were written"
+        }
+    };
+    writeln!(std::io::stdout(), "hash         {said}")?;
     Ok(())
 }
 
