@@ -278,8 +278,9 @@ impl Segmenter {
                 self.ended.push(track);
                 let next = &mut self.tracks[i];
                 next.first = frame + 1;
+                // `high` is the edge behind the last bin, which may be the spectrum's own.
                 next.outer_low = track.low as usize;
-                next.outer_high = (track.high as usize).max(track.low as usize + 1);
+                next.outer_high = (track.high.ceil() as usize - 1).max(track.low as usize);
             }
             i += 1;
         }
@@ -399,5 +400,49 @@ impl Segmenter {
             power,
             snr_db,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RATE_HZ: f64 = 2e6;
+    const CENTER_HZ: f64 = 900e6;
+
+    proptest! {
+        /// Boxes of energy anywhere, the spectrum's edges and the cut after 10 ms among them.
+        #[test]
+        fn regions_lie_in_the_band_and_in_time(
+            boxes in prop::collection::vec((0usize..1200, 1usize..900, 0usize..64, 1usize..64, 1.0f32..1e6), 1..6),
+            chunk in 1usize..700,
+        ) {
+            let geometry = FrameGeometry::for_rate(RATE_HZ);
+            let n = geometry.n_fft;
+            let frames = 1_500;
+            let mut rows = vec![1.0f32; frames * n];
+            for (from, length, low, width, level) in boxes {
+                for row in rows.chunks_exact_mut(n).skip(from).take(length) {
+                    row[low * n / 64..((low + width) * n / 64).min(n)].iter_mut().for_each(|p| *p += level);
+                }
+            }
+            let floor = vec![1.0; n];
+            let mut segmenter = Segmenter::new(geometry, RATE_HZ, CENTER_HZ, &DetectConfig::default());
+            let mut found = Vec::new();
+            for part in rows.chunks(chunk * n) {
+                segmenter.process(part, &floor, &mut found);
+            }
+            segmenter.finish(&floor, &mut found);
+            let seconds = frames as f64 * geometry.hop as f64 / RATE_HZ;
+            for Segment { region, age_s } in found {
+                let bin_hz = RATE_HZ / n as f64;
+                prop_assert!(region.low_hz >= CENTER_HZ - RATE_HZ / 2.0 - bin_hz, "{region:?}");
+                prop_assert!(region.high_hz <= CENTER_HZ + RATE_HZ / 2.0, "{region:?}");
+                prop_assert!(region.low_hz < region.high_hz && region.count > 0 && region.power > 0.0, "{region:?}");
+                prop_assert!((region.start + region.count) as f64 / RATE_HZ <= seconds + 1e-3, "{region:?}");
+                prop_assert!((0.0..=seconds).contains(&age_s), "{age_s}");
+            }
+        }
     }
 }
