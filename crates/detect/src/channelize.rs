@@ -1,8 +1,9 @@
 //! One channel out of a stretch of samples: shift, low-pass and resample by a pair of FFTs.
 
 use crate::candidate::Snippet;
+use crate::fft;
 use num_complex::Complex32;
-use rustfft::{Fft, FftPlanner};
+use rustfft::Fft;
 use std::sync::Arc;
 
 /// Takes windows of a fixed length out of a stream and gives one channel of them at a lower (or higher) rate.
@@ -26,8 +27,7 @@ impl Channelizer {
     /// For windows of `seconds` at `rate_hz`, brought to about `out_rate_hz` (see [`out_rate_hz`](Self::out_rate_hz)).
     pub fn new(rate_hz: f64, seconds: f64, out_rate_hz: f64, pass_hz: f64, stop_hz: f64) -> Self {
         let (window, out_len) = lengths((seconds * rate_hz).ceil() as usize, out_rate_hz / rate_hz);
-        let mut planner = FftPlanner::new();
-        let (forward, inverse) = (planner.plan_fft_forward(window), planner.plan_fft_inverse(out_len));
+        let (forward, inverse) = (fft::forward(window), fft::inverse(out_len));
         let scratch = forward.get_inplace_scratch_len().max(inverse.get_inplace_scratch_len());
         Self {
             rate_hz,

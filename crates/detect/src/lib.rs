@@ -23,6 +23,7 @@ pub mod classify;
 pub mod confidence;
 pub mod config;
 pub mod convert;
+pub mod fft;
 pub mod floor;
 pub mod history;
 pub mod pipeline;

@@ -28,6 +28,8 @@ const MARGIN_S: f64 = 1.5e-3;
 const CLUSTER_GAP_S: f64 = 1.0e-3;
 /// A cluster longer than this is looked at in pieces.
 const CLUSTER_LONGEST_S: f64 = 12e-3;
+/// Native samples that are kept: a chunk, and a cluster that waits for twice its greatest length, with its margins.
+const HELD_S: f64 = 0.06;
 /// Rows are made in so many tasks.
 const TASKS: usize = 4;
 
@@ -218,7 +220,7 @@ impl Stream {
             lost_before: block.lost_before,
             origin_time: block.time,
             frames_done: 0,
-            ring: SampleRing::new(block.format, block.start.0, (0.08 * rate) as usize),
+            ring: SampleRing::new(block.format, block.start.0, (HELD_S * rate) as usize),
             tiles: TileRing::new(n, (config.tile_history_s / tile_s) as usize),
             workers: vec![PowerSpectrum::new(n, rate); TASKS],
             rows: Vec::with_capacity(geometry.chunk_frames * n),

@@ -1,9 +1,10 @@
 //! Power density over time and frequency: window, transform, square.
 
 use crate::convert::convert;
+use crate::fft;
 use cellwarden_types::SampleFormat;
 use num_complex::Complex32;
-use rustfft::{Fft, FftPlanner};
+use rustfft::Fft;
 use std::sync::Arc;
 
 /// Makes one frame of samples into one row of power densities.
@@ -19,7 +20,7 @@ pub struct PowerSpectrum {
 impl PowerSpectrum {
     /// Plans transforms of `n_fft` points for samples at `rate_hz`.
     pub fn new(n_fft: usize, rate_hz: f64) -> Self {
-        let fft = FftPlanner::new().plan_fft_forward(n_fft);
+        let fft = fft::forward(n_fft);
         let hann: Vec<f64> =
             (0..n_fft).map(|i| 0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / n_fft as f64).cos()).collect();
         let energy: f64 = hann.iter().map(|w| w * w).sum();

@@ -6,9 +6,10 @@
 
 use crate::candidate::{NoiseFloor, Proposal, Snippet};
 use crate::channelize::Channelizer;
+use crate::fft;
 use cellwarden_types::{Detail, Evidence, Kind, Standard};
 use num_complex::Complex32;
-use rustfft::{Fft, FftPlanner};
+use rustfft::Fft;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -89,10 +90,7 @@ impl PrachSearch {
             return None;
         }
         let window = (SEQUENCE_S * rate_hz).round() as usize;
-        let mut planner = FftPlanner::new();
-        let fft = planner.plan_fft_forward(window);
-        let tones = planner.plan_fft_forward(N_ZC);
-        let lags = planner.plan_fft_inverse(2048);
+        let (fft, tones, lags) = (fft::forward(window), fft::forward(N_ZC), fft::inverse(2048));
         let scratch = [&fft, &tones, &lags].iter().map(|f| f.get_inplace_scratch_len()).max().unwrap_or(0);
         let mut inverse_of = vec![0; N_ZC];
         for (u, inverse) in inverse_of.iter_mut().enumerate().skip(1) {
@@ -441,8 +439,7 @@ mod tests {
         };
         let mut iq: Vec<Complex32> = (0..16_000).map(|_| gauss()).collect();
         let n = (SEQUENCE_S * RATE_HZ) as usize;
-        let mut planner = FftPlanner::new();
-        let mut bins = spectrum_of_root(root, planner.plan_fft_forward(N_ZC).as_ref());
+        let mut bins = spectrum_of_root(root, fft::forward(N_ZC).as_ref());
         bins.iter_mut().enumerate().for_each(|(k, z)| {
             let angle = -std::f32::consts::TAU * ((k * shift) % N_ZC) as f32 / N_ZC as f32;
             *z = z.conj() * Complex32::from_polar(1.0, angle);
@@ -451,7 +448,7 @@ mod tests {
         for (k, z) in bins.iter().enumerate() {
             grid[(k + n - 300) % n] = *z;
         }
-        planner.plan_fft_inverse(n).process_with_scratch(&mut grid, &mut vec![Complex32::ZERO; 4 * n]);
+        fft::inverse(n).process_with_scratch(&mut grid, &mut vec![Complex32::ZERO; 4 * n]);
         // Noise has power 1 over the rate: in 1.08 MHz it is 1.08 / 3.84.
         let amplitude = (10f64.powf(snr_db / 10.0) * 1.08e6 / RATE_HZ).sqrt() as f32;
         let rms = (grid.iter().map(Complex32::norm_sqr).sum::<f32>() / n as f32).sqrt();

@@ -67,10 +67,12 @@ impl SharedChannelClassifier {
     /// For a stream at `rate_hz`.
     pub fn new(rate_hz: f64) -> Self {
         let mut channelizers = Vec::new();
+        // No band is wider than the stream.
+        let most_hz = 1.92e6 * 2f64.powf((rate_hz / 1.92e6).log2().ceil().max(0.0));
         for (length_s, window_s) in [(1.3e-3, 2.4e-3), (LONGEST_S, WINDOW_S)] {
-            for (width_hz, out_rate_hz) in [(1.3e6, 1.92e6), (5.4e6, 7.68e6), (20e6, 30.72e6)] {
+            for (width_hz, out_rate_hz) in [(1.3e6, 1.92e6_f64), (5.4e6, 7.68e6), (20e6, 30.72e6)] {
                 if width_hz < 2e6 || width_hz / 4.0 < rate_hz {
-                    let c = Channelizer::new(rate_hz, window_s, out_rate_hz, 100e3, 200e3);
+                    let c = Channelizer::new(rate_hz, window_s, out_rate_hz.min(most_hz), 100e3, 200e3);
                     channelizers.push((length_s, width_hz, c));
                 }
             }
