@@ -28,8 +28,11 @@ const MARGIN_S: f64 = 1.5e-3;
 const CLUSTER_GAP_S: f64 = 1.0e-3;
 /// A cluster longer than this is looked at in pieces.
 const CLUSTER_LONGEST_S: f64 = 12e-3;
-/// Native samples that are kept: a chunk, and a cluster that waits for twice its greatest length, with its margins.
-const HELD_S: f64 = 0.06;
+/// Native samples that are kept behind the last chunk: a cluster that waits for twice its greatest length and for the
+/// chunk's end, with its margins.
+const HELD_S: f64 = 0.05;
+/// A chunk, and what a block brings beyond it.
+const INCOMING_S: f64 = 0.025;
 /// Rows are made in so many tasks.
 const TASKS: usize = 4;
 
@@ -220,7 +223,7 @@ impl Stream {
             lost_before: block.lost_before,
             origin_time: block.time,
             frames_done: 0,
-            ring: SampleRing::new(block.format, block.start.0, (HELD_S * rate) as usize),
+            ring: SampleRing::new(block.format, block.start.0, ((HELD_S + INCOMING_S) * rate) as usize),
             tiles: TileRing::new(n, (config.tile_history_s / tile_s) as usize),
             workers: vec![PowerSpectrum::new(n, rate); TASKS],
             rows: Vec::with_capacity(geometry.chunk_frames * n),
@@ -457,7 +460,7 @@ impl Stream {
         let margin = ((MARGIN_S + 14e-3) * self.rate.0) as u64;
         let next = self.frame_start(self.frames_done);
         let oldest = self.pending.iter().map(|s| s.region.start + self.origin).min().unwrap_or(next).min(next);
-        let bound = next.saturating_sub((0.06 * self.rate.0) as u64);
+        let bound = next.saturating_sub((HELD_S * self.rate.0) as u64);
         self.ring.forget_before(oldest.saturating_sub(margin).max(bound));
     }
 
