@@ -162,7 +162,7 @@ fn heard(burst: &Burst, sensor: usize) -> Heard {
         sensor,
         power_dbfs: burst.power_dbfs,
         snr_db: burst.snr_db,
-        proof: if burst.standard.is_phone() && proof.is_finite() { proof.clamp(0.0, 1.0) } else { 0.0 },
+        proof: if burst.standard.is_phone() { proof.clamp(0.0, 1.0) } else { 0.0 },
         mirrored: burst.detail.evidence.iter().any(|e| e.name == Evidence::IQ_SWAPPED),
     }
 }
@@ -171,6 +171,24 @@ fn heard(burst: &Burst, sensor: usize) -> Heard {
 fn weight(burst: &Burst) -> f64 {
     let named = f64::from(u8::from(burst.standard.is_phone()));
     1e3 * named + 100.0 * burst.confidence * burst.standard_confidence + burst.snr_db.clamp(0.0, 60.0)
+}
+
+/// Whether a phone may have sent it, and its numbers are such as a receiver can measure: records come from other
+/// processes and machines as well.
+pub(crate) fn may_be_a_phone(burst: &Burst) -> bool {
+    let phone = burst.standard.is_phone() || burst.standard == Standard::Unknown;
+    let numbers = [
+        (burst.start_s, 1e9),
+        (burst.duration_s, 1e3),
+        (burst.freq_lower_hz, 1e12),
+        (burst.freq_upper_hz, 1e12),
+        (burst.power_dbfs, 1e3),
+        (burst.snr_db, 1e3),
+        (burst.confidence, 1.0),
+        (burst.standard_confidence, 1.0),
+    ];
+    // What is no number is not within anything.
+    phone && numbers.iter().all(|(v, most)| v.abs() <= *most) && burst.freq_upper_hz > burst.freq_lower_hz
 }
 
 /// Puts bursts in order and joins them; what it gives out does not depend on how they arrived.
@@ -184,20 +202,9 @@ pub struct Associator {
 impl Associator {
     /// Takes a burst of a sensor, which starts at `start_s` on the common clock.
     ///
-    /// Bursts that no phone sent, and such with a number that is none, are left out.
+    /// Bursts that no phone sent, and such with a number that no receiver measures, are left out.
     pub fn push(&mut self, burst: Burst, sensor: usize, start_s: f64) {
-        let numbers = [
-            start_s,
-            burst.duration_s,
-            burst.freq_lower_hz,
-            burst.freq_upper_hz,
-            burst.power_dbfs,
-            burst.snr_db,
-            burst.confidence,
-            burst.standard_confidence,
-        ];
-        let phone = burst.standard.is_phone() || burst.standard == Standard::Unknown;
-        if !phone || numbers.iter().any(|v| !v.is_finite()) || burst.freq_upper_hz <= burst.freq_lower_hz {
+        if !may_be_a_phone(&burst) {
             return;
         }
         self.arrived += 1;

@@ -1,7 +1,7 @@
 //! From bursts to hits, in one go or as they come.
 
 use crate::activity;
-use crate::associate::{Associator, Emission};
+use crate::associate::{Associator, Emission, may_be_a_phone};
 use crate::confidence;
 use crate::place::{Placement, Placer, Reading, nowhere};
 use crate::site::Site;
@@ -108,6 +108,9 @@ impl Joiner {
 
     /// Takes a burst, in any order with those since the last [`advance`](Self::advance).
     pub fn push(&mut self, burst: Burst) {
+        if !may_be_a_phone(&burst) {
+            return;
+        }
         if self.base.is_none() {
             self.base = burst.time.map(|t| t.plus_seconds(-burst.start_s));
         }
@@ -283,6 +286,9 @@ fn round(v: f64, steps: f64) -> f64 {
 /// that holds a number which is none, is left out.
 pub fn join(bursts: Vec<Burst>, sensors: &[SensorInfo], site: Option<&Site>) -> Vec<Hit> {
     let mut joiner = Joiner::new(site, JoinConfig::new(sensors));
+    // Where no sensor's start is known, the earliest that the bursts tell: not that of whichever comes first.
+    let starts = bursts.iter().filter(|b| may_be_a_phone(b)).filter_map(|b| Some(b.time?.plus_seconds(-b.start_s)));
+    joiner.base = joiner.base.or(starts.min_by_key(|t| t.0));
     for burst in bursts {
         joiner.push(burst);
     }
