@@ -2,12 +2,13 @@
 //!
 //! A mirrored GSM burst often is one of another training sequence: the mirror inverts each differential bit, and so
 //! turns TSC3 into TSC0 but for its last bit and a symbol's shift. So the bursts are compared: whichever of the
-//! stream and its mirror fits the training sequences better, summed over bursts, is the stream as it was sent. A
+//! stream and its mirror fits the training sequences and the tail bits better, summed over bursts, is the stream as it
+//! was sent. A
 //! mirrored PRACH preamble of root u is, exactly, one of root 839 − u (TS 36.211 5.7.2): by itself it says nothing. In
 //! LTE the reference signals of one and two resource blocks tell, which are tables; wider ones are Zadoff–Chu again.
 
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
-use crate::classify::gsm::{GsmClassifier, TRAINING_CORRELATION};
+use crate::classify::gsm::{GsmClassifier, TAIL_TURN, TRAINING_CORRELATION};
 use crate::classify::lte::reference::ReferenceFit;
 use cellwarden_standards::{band, gsm};
 use cellwarden_types::{Evidence, Standard};
@@ -15,6 +16,9 @@ use num_complex::Complex32;
 
 /// Independent values in a training sequence.
 const VALUES: f64 = gsm::TSC_SYMBOLS as f64;
+/// What the tail bits weigh: four transitions that turn the right way or the wrong one. They part even what is nearly its
+/// own mirror; noise that turned all of them would have hidden the burst.
+const TAIL_LLR: f64 = 4.0;
 /// Correlation of what was not accepted as a burst: less than that, and no better.
 const NOT_FOUND: f64 = 0.55;
 /// Noise, echoes and the transmitter's own errors leave no more than this.
@@ -23,10 +27,9 @@ const BEST: f64 = 0.98;
 const SETTLED: f64 = 20.0;
 /// What a burst's ratio must exceed to count as one that says something.
 const TELLING: f64 = 3.0;
-/// So many bursts must say that the stream is mirrored, and so many for each that says the contrary: the verdict makes
-/// a sensor deaf, so an interferer's chance likeness must not bring it about.
+/// So many bursts must say that the stream is mirrored, and more than say the contrary: the verdict makes a sensor deaf,
+/// so an interferer's chance likeness must not bring it about.
 const MIRRORED_LEAST: u32 = 3;
-const MIRRORED_PER_STRAIGHT: u32 = 4;
 /// Beyond this no further burst can change the answer, once so many were compared.
 const BEYOND_DOUBT: f64 = 200.0;
 const ENOUGH: u32 = 16;
@@ -83,39 +86,37 @@ impl SwapTest {
                     && p.high_hz > middle
                     && p.start.max(start) < (p.start + p.count).min(end) - 0.5 * p.count
             };
-            let as_it_is = best(straight.iter().filter(here));
+            let as_it_is = GsmFit::best(straight.iter().filter(here));
             let near = snippet.around(&region, margin);
             self.buffer.clear();
             self.buffer.extend(near.iq.iter().map(Complex32::conj));
             self.found.clear();
             gsm.begin();
             gsm.classify(&flipped, &Snippet { iq: &self.buffer, ..near }, noise, &mut self.found);
-            self.compare(as_it_is, best(self.found.iter()));
+            self.compare(as_it_is, GsmFit::best(self.found.iter()));
         }
     }
 
-    /// Adds what one burst says: its best correlation as it is, and mirrored.
-    fn compare(&mut self, straight: Option<f64>, mirrored: Option<f64>) {
-        if straight.is_some() || mirrored.is_some() {
-            self.add(
-                VALUES,
-                straight.unwrap_or(NOT_FOUND).max(NOT_FOUND),
-                mirrored.unwrap_or(NOT_FOUND).max(NOT_FOUND),
-            );
+    /// Adds what one burst says: its best fit as it is, and mirrored.
+    fn compare(&mut self, straight: Option<GsmFit>, mirrored: Option<GsmFit>) {
+        if straight.is_none() && mirrored.is_none() {
+            return;
         }
+        let (s, m) = (straight.unwrap_or(GsmFit::NONE), mirrored.unwrap_or(GsmFit::NONE));
+        let training = residual_llr(VALUES, s.training.max(NOT_FOUND), m.training.max(NOT_FOUND));
+        self.add(training + TAIL_LLR * (m.tail - s.tail));
     }
 
     /// Adds what an LTE reference signal says.
     pub fn observe_reference(&mut self, fit: &ReferenceFit) {
         self.tried += 1;
         if fit.straight.max(fit.mirrored) > REFERENCE_LEAST {
-            self.add(fit.values as f64, fit.straight, fit.mirrored);
+            self.add(residual_llr(fit.values as f64, fit.straight, fit.mirrored));
         }
     }
 
-    /// The likelihoods of what a fit leaves over, as Gaussian noise of unknown power.
-    fn add(&mut self, values: f64, straight: f64, mirrored: f64) {
-        let llr = values * ((1.0 - straight.min(BEST)) / (1.0 - mirrored.min(BEST))).ln();
+    /// Adds a ratio: positive where the mirror fits better.
+    fn add(&mut self, llr: f64) {
         self.llr += llr;
         self.compared += 1;
         self.mirrored += u32::from(llr > TELLING);
@@ -129,7 +130,7 @@ impl SwapTest {
 
     /// How many bursts and reference signals fit better mirrored, where all of them together say that I and Q are exchanged.
     pub fn mirrored_bursts(&self) -> Option<u32> {
-        let clear = self.mirrored >= MIRRORED_LEAST && self.mirrored > MIRRORED_PER_STRAIGHT * self.straight;
+        let clear = self.mirrored >= MIRRORED_LEAST && self.mirrored > self.straight;
         (clear && self.llr > SETTLED).then_some(self.mirrored)
     }
 
@@ -141,25 +142,55 @@ impl SwapTest {
     }
 }
 
-/// The best correlation with a training sequence.
-fn best<'a>(proposals: impl Iterator<Item = &'a Proposal>) -> Option<f64> {
-    let of = |p: &Proposal| p.detail.evidence.iter().find(|e| e.name == TRAINING_CORRELATION).map(|e| e.value);
-    proposals.filter_map(of).reduce(f64::max)
+/// How a burst fits what is known of it.
+#[derive(Clone, Copy, Debug)]
+struct GsmFit {
+    /// Correlation with the training sequence, 0 to 1.
+    training: f64,
+    /// Which way the tail bits turn, -1 to 1.
+    tail: f64,
+}
+
+impl GsmFit {
+    const NONE: Self = Self { training: 0.0, tail: 0.0 };
+
+    /// The proposal that fits its training sequence best.
+    fn best<'a>(proposals: impl Iterator<Item = &'a Proposal>) -> Option<Self> {
+        let value = |p: &Proposal, name: &str| p.detail.evidence.iter().find(|e| e.name == name).map(|e| e.value);
+        proposals
+            .filter_map(|p| {
+                let training = value(p, TRAINING_CORRELATION)?;
+                Some(Self { training, tail: value(p, TAIL_TURN).unwrap_or(0.0) })
+            })
+            .max_by(|a, b| a.training.total_cmp(&b.training))
+    }
+}
+
+/// The likelihoods of what two correlations leave over, as Gaussian noise of unknown power: positive where `mirrored` is
+/// the better one.
+fn residual_llr(values: f64, straight: f64, mirrored: f64) -> f64 {
+    values * ((1.0 - straight.min(BEST)) / (1.0 - mirrored.min(BEST))).ln()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn fit(training: f64) -> Option<GsmFit> {
+        Some(GsmFit { training, tail: 0.0 })
+    }
+
     #[test]
     fn the_better_fit_decides_over_bursts() {
         let mut test = SwapTest::default();
         for _ in 0..MIRRORED_LEAST {
             assert_eq!(test.mirrored_bursts(), None, "a few could be chance");
-            test.compare(Some(0.84), Some(0.97));
+            test.compare(fit(0.84), fit(0.97));
         }
         assert_eq!(test.mirrored_bursts(), Some(MIRRORED_LEAST));
-        test.compare(Some(0.97), Some(0.84));
+        for _ in 0..MIRRORED_LEAST {
+            test.compare(fit(0.97), fit(0.84));
+        }
         assert_eq!(test.mirrored_bursts(), None, "others can say that it was not");
     }
 
@@ -167,7 +198,7 @@ mod tests {
     fn bursts_that_fit_either_way_say_nothing() {
         let mut test = SwapTest::default();
         for _ in 0..1_000 {
-            test.compare(Some(0.9), Some(0.9));
+            test.compare(fit(0.9), fit(0.9));
             test.compare(None, None);
         }
         assert_eq!(test.mirrored_bursts(), None);

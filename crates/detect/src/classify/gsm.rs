@@ -28,6 +28,8 @@ const ACCESS_RHO: f32 = 0.5;
 const NORMAL_RHO: f32 = 0.6;
 /// The name of the evidence that tells how well the training sequence fits, 0 to 1.
 pub const TRAINING_CORRELATION: &str = "training_correlation";
+/// The name of the evidence that tells which way the phase turns over the tail bits, -1 to 1.
+pub const TAIL_TURN: &str = "tail_turn";
 const GMSK: &str = "GMSK";
 const PSK8: &str = "8PSK";
 /// Steps of carrier offset that are tried: the radio may be 2 ppm off, the phone 0.1 ppm.
@@ -217,6 +219,14 @@ impl GsmClassifier {
         let rho_llr = (rho - 0.45) / 0.05;
         let guard_llr = (0.4 - guard) * 4.0;
         let carrier_offset_hz = found.offset_hz + residual_offset_hz(y, &found, template, rate);
+        let mut evidence = vec![
+            Evidence::new(TRAINING_CORRELATION, rho, rho_llr.clamp(0.0, 8.0)),
+            Evidence::new("guard_period_power", guard, guard_llr),
+        ];
+        if template.modulation == GMSK {
+            let turn = tail_turn(y, found.start, samples_per_symbol, template);
+            evidence.push(Evidence::new(TAIL_TURN, turn, turn));
+        }
         let surely = if rho > 0.8 { 0.2 } else { 0.0 };
         Some(Proposal {
             standard: Standard::Gsm,
@@ -232,10 +242,7 @@ impl GsmClassifier {
             detail: Detail {
                 training_sequence: Some(template.name.to_owned()),
                 modulation: Some(template.modulation.to_owned()),
-                evidence: vec![
-                    Evidence::new(TRAINING_CORRELATION, rho, rho_llr.clamp(0.0, 8.0)),
-                    Evidence::new("guard_period_power", guard, guard_llr),
-                ],
+                evidence,
                 ..Detail::default()
             },
         })
@@ -353,14 +360,36 @@ fn correlation(x: &[Complex32], reference: &[Complex32]) -> f32 {
     if energy > 0.0 { sum.norm_sqr() / (energy * own) } else { 0.0 }
 }
 
+/// Which way the phase turns over the tail bits: 1 where it goes forward by a quarter turn a symbol, as it does over bits
+/// that are equal (TS 45.004 2.5; three zeros at both ends of a normal burst, at the end of an access burst, TS 45.002
+/// 5.2), -1 where it goes back: then I and Q are exchanged.
+fn tail_turn(y: &[Complex32], start: f64, samples_per_symbol: f64, template: &Template) -> f64 {
+    let symbols = template.burst_symbols as f64;
+    // A symbol's turn is centred on its start and blurred over its neighbours: between the tail's bits it is pure.
+    let tails: &[f64] = if template.kind == Kind::Normal { &[0.5, symbols - 2.5] } else { &[symbols - 2.5] };
+    let (mut sum, mut energy) = (Complex32::ZERO, 0.0f32);
+    for &from in tails {
+        let place = |symbol: f64| (start + symbol * samples_per_symbol).round().max(0.0) as usize;
+        let (early, late) = (place(from)..place(from + 1.0), place(from + 1.0)..place(from + 2.0));
+        let (Some(early), Some(late)) = (y.get(early), y.get(late)) else { continue };
+        for (a, b) in early.iter().zip(late) {
+            sum += b * a.conj();
+            energy += a.norm() * b.norm();
+        }
+    }
+    if energy > 0.0 { f64::from(sum.im / energy).clamp(-1.0, 1.0) } else { 0.0 }
+}
+
 /// What is left of the carrier offset after the step that matched: the phase between the stretch's halves.
 fn residual_offset_hz(y: &[Complex32], found: &Match, template: &Template, rate: f64) -> f64 {
     let Some(reference) = template.by_offset.iter().find(|r| r.offset_hz == found.offset_hz) else {
         return 0.0;
     };
-    let reference = &reference.samples;
+    // The outermost symbols are blurred by their neighbours, which are not known.
+    let unsure = 2 * SPS;
+    let reference = &reference.samples[unsure..reference.samples.len() - unsure];
     let lead = template.first_symbol as f64 * rate / gsm::SYMBOL_RATE;
-    let at = (found.start + lead).round().max(0.0) as usize;
+    let at = (found.start + lead).round().max(0.0) as usize + unsure;
     let half = reference.len() / 2;
     if at + 2 * half > y.len() {
         return 0.0;
