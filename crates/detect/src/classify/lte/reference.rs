@@ -7,8 +7,11 @@ use super::shared::USEFUL_S;
 use cellwarden_standards::lte;
 use num_complex::Complex32;
 
-/// Delays that are tried within a symbol: eight for each of twelve subcarriers.
+/// Delays that are tried within a symbol: eight for each of twelve subcarriers, and two where many symbols are to agree.
 const DELAYS: usize = 96;
+const COARSE_DELAYS: usize = 24;
+/// Subcarriers beside its own, on each side, in which a control channel is sought: an edge is known to about a bin.
+const BESIDE: usize = 2;
 
 /// How well a symbol fits the base sequences: the normalised correlation with the best one, 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,23 +34,47 @@ pub fn fit(symbol: &[Complex32], rate_hz: f64, blocks: usize, offset_hz: f64) ->
         _ => return None,
     };
     // One subcarrier more on each side: the blocks' place is known to about one.
-    let values: Vec<Complex32> = (0..subcarriers + 2)
-        .map(|k| {
-            let hz = (k as f64 - 1.0 - subcarriers as f64 / 2.0 + 0.5) / USEFUL_S + offset_hz;
-            let step = -std::f64::consts::TAU * hz / rate_hz;
-            symbol.iter().enumerate().map(|(n, z)| z * Complex32::from_polar(1.0, (step * n as f64) as f32)).sum()
-        })
-        .collect();
+    let values = subcarriers_of(symbol, rate_hz, subcarriers, 1, offset_hz);
     let mirrored: Vec<Complex32> = values.iter().rev().map(Complex32::conj).collect();
     let best = |values: &[Complex32]| {
         let places = values.windows(subcarriers);
-        places.flat_map(|x| tables.iter().map(|phi| correlation(x, phi))).fold(0.0, f64::max)
+        places.flat_map(|x| tables.iter().map(|phi| correlation(x, phi, DELAYS))).fold(0.0, f64::max)
     };
     Some(ReferenceFit { values: subcarriers, straight: best(&values), mirrored: best(&mirrored) })
 }
 
-/// The greatest |Σ x r* e^{j2πkd}|² / (|x|² |r|²) over the delays d.
-fn correlation(x: &[Complex32], phi: &[i8]) -> f64 {
+/// How well a slot's symbols fit one base sequence of one resource block, each at a delay of its own: the mean of their
+/// normalised correlations, 0 to 1. All symbols of PUCCH format 1 are its base sequence, turned and shifted (TS 36.211 5.4.1).
+///
+/// `symbols` are useful parts at `rate_hz`, centred on the block but for two subcarriers.
+pub fn common_fit(symbols: &[&[Complex32]], rate_hz: f64, offset_hz: f64) -> f64 {
+    let values: Vec<Vec<Complex32>> =
+        symbols.iter().map(|s| subcarriers_of(s, rate_hz, lte::RB_SUBCARRIERS, BESIDE, offset_hz)).collect();
+    let mean = |place: usize, phi: &[i8]| {
+        let of = |x: &Vec<Complex32>| correlation(&x[place..place + lte::RB_SUBCARRIERS], phi, COARSE_DELAYS);
+        values.iter().map(of).sum::<f64>() / values.len().max(1) as f64
+    };
+    let places = 0..=2 * BESIDE;
+    places
+        .flat_map(|p| lte::DMRS_PHI_12.iter().map(move |phi| (p, phi)))
+        .map(|(p, phi)| mean(p, phi))
+        .fold(0.0, f64::max)
+}
+
+/// The values of `count` subcarriers around the middle, and of `beside` more on each side.
+fn subcarriers_of(symbol: &[Complex32], rate_hz: f64, count: usize, beside: usize, offset_hz: f64) -> Vec<Complex32> {
+    (0..count + 2 * beside)
+        .map(|k| {
+            let hz = (k as f64 - beside as f64 - count as f64 / 2.0 + 0.5) / USEFUL_S + offset_hz;
+            let turn = Complex32::from_polar(1.0, (-std::f64::consts::TAU * hz / rate_hz) as f32);
+            // Horner: Σ symbol[n] turn^n.
+            symbol.iter().rev().fold(Complex32::ZERO, |sum, z| sum * turn + z)
+        })
+        .collect()
+}
+
+/// The greatest |Σ x r* e^{j2πkd}|² / (|x|² |r|²) over `delays` delays d.
+fn correlation(x: &[Complex32], phi: &[i8], delays: usize) -> f64 {
     let turned: Vec<Complex32> = x
         .iter()
         .zip(phi)
@@ -57,9 +84,9 @@ fn correlation(x: &[Complex32], phi: &[i8]) -> f64 {
     if energy <= 0.0 {
         return 0.0;
     }
-    let peak = (0..DELAYS)
+    let peak = (0..delays)
         .map(|d| {
-            let step = Complex32::from_polar(1.0, std::f32::consts::TAU * d as f32 / DELAYS as f32);
+            let step = Complex32::from_polar(1.0, std::f32::consts::TAU * d as f32 / delays as f32);
             // Horner: Σ turned[k] step^k.
             turned.iter().rev().fold(Complex32::ZERO, |sum, z| sum * step + z).norm_sqr()
         })
@@ -70,6 +97,8 @@ fn correlation(x: &[Complex32], phi: &[i8]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
     const RATE: f64 = 1.92e6;
 
@@ -111,6 +140,23 @@ mod tests {
             }
         }
         assert_eq!(alike, 2, "two sequences of one block mirror each other");
+    }
+
+    #[test]
+    fn seven_symbols_of_one_sequence_are_told_from_noise() {
+        let phi = &lte::DMRS_PHI_12[11];
+        let slot: Vec<Vec<Complex32>> = (0..7).map(|l| symbol(phi, f64::from(l) * 5.3, 2_000.0)).collect();
+        let fit = common_fit(&slot.iter().map(Vec::as_slice).collect::<Vec<_>>(), RATE, 2_000.0);
+        assert!(fit > 0.9, "{fit}");
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let highest = (0..300).map(|_| {
+            let mut part = || (0..4).map(|_| rng.random::<f32>() - 0.5).sum::<f32>();
+            let slot: Vec<Vec<Complex32>> =
+                (0..7).map(|_| (0..128).map(|_| Complex32::new(part(), part())).collect()).collect();
+            common_fit(&slot.iter().map(Vec::as_slice).collect::<Vec<_>>(), RATE, 0.0)
+        });
+        let highest = highest.fold(0.0, f64::max);
+        assert!(highest < 0.5, "{highest}");
     }
 
     #[test]
