@@ -1,7 +1,11 @@
 //! The hot loop, stage by stage, and whole, with bare `rustfft` of the same size beside it.
 #![allow(missing_docs)] // criterion's macros make public functions
 
-use cellwarden_benches::{RATE_HZ, block, signal};
+use cellwarden_benches::{Heard, RATE_HZ, block, signal};
+use cellwarden_detect::candidate::{Classifier, Proposal, Snippet};
+use cellwarden_detect::classify::gsm::GsmClassifier;
+use cellwarden_detect::classify::lte::prach::PrachSearch;
+use cellwarden_detect::classify::lte::shared::SharedChannelClassifier;
 use cellwarden_detect::config::FrameGeometry;
 use cellwarden_detect::convert::convert;
 use cellwarden_detect::floor::FloorTracker;
@@ -105,5 +109,41 @@ fn whole(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, stages, whole);
+/// One emission each at 15 dB, found by its energy: what naming it costs. Throughput is its own samples.
+fn classification(c: &mut Criterion) {
+    let mut group = c.benchmark_group("classify one emission at 20 Msps");
+    group.measurement_time(Duration::from_secs(2)).sample_size(20);
+    let mut out: Vec<Proposal> = Vec::new();
+    let mut measure = |name: &str, heard: &Heard, judge: &mut dyn FnMut(&Snippet<'_>, &mut Vec<Proposal>)| {
+        let snippet = Snippet { iq: &heard.iq, start: 0, rate_hz: RATE_HZ, center_hz: heard.center_hz };
+        judge(&snippet, &mut out);
+        assert_eq!(out.len(), 1, "{name}: a benchmark of what is not recognised would measure something else");
+        group.throughput(Throughput::Elements(heard.region.count));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                out.clear();
+                judge(black_box(&snippet), &mut out);
+            });
+        });
+        out.clear();
+    };
+    let heard = Heard::gsm_burst();
+    let mut gsm = GsmClassifier::new(RATE_HZ, heard.center_hz);
+    measure("GSM normal burst", &heard, &mut |snippet, out| {
+        gsm.begin();
+        gsm.classify(&heard.region, snippet, &heard.floor, out);
+    });
+    let heard = Heard::preamble();
+    let mut prach = PrachSearch::new(RATE_HZ).expect("invariant: a preamble fits into 20 MHz");
+    let busy = [(heard.region.start, heard.region.start + heard.region.count)];
+    measure("PRACH, any root", &heard, &mut |snippet, out| prach.search(snippet, &heard.floor, &busy, out));
+    let heard = Heard::allocation();
+    let mut shared = SharedChannelClassifier::new(RATE_HZ);
+    measure("PUSCH, 10 blocks", &heard, &mut |snippet, out| {
+        shared.classify(&heard.region, snippet, &heard.floor, out);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, stages, classification, whole);
 criterion_main!(benches);

@@ -196,8 +196,10 @@ pub struct InfoArgs {
     pub raw: RawArgs,
 }
 
-/// Check a site file, and say what it holds
+/// Check site files, and say what they hold
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  cellwarden check configs/corridor-site.toml")]
 pub struct CheckArgs {
     /// The site file
     #[arg(value_name = "SITE.toml", required = true)]
@@ -206,6 +208,9 @@ pub struct CheckArgs {
 
 /// Measure this machine: million samples a second by stage, and against a bare FFT (JSON)
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cellwarden bench
+  cellwarden bench --rate 10M --type cs8 --threads 2 --seconds 10")]
 pub struct BenchArgs {
     /// Sample rate of the signal
     #[arg(long, default_value = "20M", value_parser = positive)]
