@@ -21,7 +21,7 @@ const ROUND_S: f64 = 0.25;
 /// cluster and its margins.
 const SETTLED_S: f64 = 0.15;
 /// Blocks between reader and detector; of a radio, which does not wait, at least as many as hold [`LIVE_POOL_S`].
-const POOL_BLOCKS: usize = 8;
+const POOL_BLOCKS: usize = 4;
 const LIVE_POOL_S: f64 = 2.0;
 
 /// What the command line says of raw samples.
