@@ -357,15 +357,17 @@ impl Stream {
         let margin = (MARGIN_S * self.rate.0) as u64;
         // Regions count from the stream's origin; samples and proposals from the recording's start.
         let moved = |s: &Segment| Segment { region: Region { start: s.region.start + self.origin, ..s.region }, ..*s };
-        let cluster: Vec<Segment> = whole_ones(cluster, self.rate.0).iter().map(moved).collect();
-        let first = cluster.iter().map(|s| s.region.start).min().unwrap_or(self.origin);
-        let last = cluster.iter().map(|s| s.region.start + s.region.count).max().unwrap_or(first);
+        let (glimpses, cluster): (Vec<Segment>, Vec<Segment>) = cluster.iter().map(moved).partition(|s| s.is_glimpse);
+        let cluster = whole_ones(&cluster, self.rate.0);
+        let all_of_it = || cluster.iter().chain(&glimpses).map(|s| &s.region);
+        let first = all_of_it().map(|r| r.start).min().unwrap_or(self.origin);
+        let last = all_of_it().map(|r| r.start + r.count).max().unwrap_or(first);
         let from = first.saturating_sub(margin).max(self.ring.first());
         let known = if all { self.ring.end() } else { self.frame_start(self.frames_done) };
         let to = (last + margin).min(known);
         let mut proposals: Vec<Proposal> = Vec::new();
-        let mut claimed = vec![config.depth == Depth::Energy || from >= to; cluster.len()];
-        let energy_only = claimed.first().copied().unwrap_or(true);
+        let energy_only = config.depth == Depth::Energy || from >= to;
+        let mut claimed = vec![energy_only; cluster.len()];
         if !energy_only {
             let format = self.format;
             let bytes = self.ring.slice(from, to);
@@ -376,7 +378,8 @@ impl Stream {
             classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, &mut proposals);
             let regions = cluster.iter().filter(|s| !s.is_continuous()).map(|s| s.region);
             swapped.observe_gsm(&mut parts.gsm, regions, &proposals, &snippet, &self.noise, margin);
-            let busy = busy_stretches(&cluster, &claimed, self.rate.0);
+            let open = cluster.iter().zip(&claimed).filter(|(s, c)| !**c && !s.is_continuous()).map(|(s, _)| s);
+            let busy = busy_stretches(open.chain(&glimpses), self.rate.0);
             if let Some(prach) = parts.prach.as_mut().filter(|_| !busy.is_empty()) {
                 let before = proposals.len();
                 prach.search(&snippet, &self.noise, &busy, &mut proposals);
@@ -486,11 +489,10 @@ impl Stream {
 
 /// Stretches in which a preamble may lie: unclaimed segments and half a preamble around each. A preamble of some roots is a
 /// chirp or several, of which a weak one shows only pieces.
-fn busy_stretches(cluster: &[Segment], claimed: &[bool], rate_hz: f64) -> Vec<(u64, u64)> {
+fn busy_stretches<'a>(open: impl Iterator<Item = &'a Segment>, rate_hz: f64) -> Vec<(u64, u64)> {
     let half = (0.45e-3 * rate_hz) as u64;
-    let open = cluster.iter().zip(claimed).filter(|(s, c)| !**c && !s.is_continuous());
     let around = |s: &Segment| (s.region.start.saturating_sub(half), s.region.start + s.region.count + half);
-    let mut stretches: Vec<(u64, u64)> = open.map(|(s, _)| around(s)).collect();
+    let mut stretches: Vec<(u64, u64)> = open.map(around).collect();
     stretches.sort_unstable();
     let mut merged: Vec<(u64, u64)> = Vec::new();
     for (start, end) in stretches {

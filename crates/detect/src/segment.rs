@@ -26,6 +26,10 @@ const BRIDGE_FRAMES: u64 = 2;
 const LEAST_CELLS: f64 = 12.0;
 /// Level under the strongest bin at which a band ends in any case, -25 dB: blocks of one allocation differ by less.
 const SPLASH: f32 = 3e-3;
+/// A smaller one that is so clear is no noise: a glimpse of something that moves on in frequency. A preamble whose root or
+/// its inverse is small is made of such: it sweeps the band as one or two lines.
+const GLIMPSE_LEAST_CELLS: f64 = 2.0;
+const GLIMPSE_LEAST_SNR_DB: f64 = 12.0;
 /// Level in its own edges below which a region is what is left of a chance peak.
 const LEAST_SNR_DB: f64 = 2.0;
 /// Skirts of a strong emission: (reach in Hz, level below its peak). GMSK is 30 dB down at 200 kHz
@@ -39,6 +43,8 @@ pub struct Segment {
     pub region: Region,
     /// How long the emission had already lasted when this piece ended, in seconds.
     pub age_s: f64,
+    /// Whether it is too small for an emission of its own: a hint of where to look for one that is spread.
+    pub is_glimpse: bool,
 }
 
 impl Segment {
@@ -301,16 +307,16 @@ impl Segmenter {
         let mut ended = std::mem::take(&mut self.ended);
         ended.sort_by_key(|t| (t.first, t.outer_low));
         for track in ended.drain(..) {
-            if let Some(region) = self.measure(&track, floor) {
+            if let Some((region, is_glimpse)) = self.measure(&track, floor) {
                 let age_s = (track.last - track.born) as f64 * self.geometry.hop as f64 / self.rate_hz;
-                out.push(Segment { region, age_s });
+                out.push(Segment { region, age_s, is_glimpse });
             }
         }
         self.ended = ended;
     }
 
-    /// Edges and level of a track, from the unsmoothed rows.
-    fn measure(&mut self, track: &Track, floor: &[f32]) -> Option<Region> {
+    /// Edges and level of a track, from the unsmoothed rows, and whether it is a glimpse.
+    fn measure(&mut self, track: &Track, floor: &[f32]) -> Option<(Region, bool)> {
         let n = self.geometry.n_fft;
         let held = self.rows_first..self.rows_first + (self.rows.len() / n) as u64;
         // A sum that begins at frame f is centred on f + 1.5: the emission's core begins one later.
@@ -389,17 +395,21 @@ impl Segmenter {
         let power = f64::from(excess) * bin_hz;
         let cells = (stop - start) / self.rate_hz * (hz(band.end) - hz(band.start));
         let snr_db = cellwarden_types::db(power / (f64::from(noise) * bin_hz));
-        if cells < LEAST_CELLS || snr_db < LEAST_SNR_DB {
+        let is_glimpse = cells < LEAST_CELLS;
+        let (least_cells, least_snr_db) =
+            if is_glimpse { (GLIMPSE_LEAST_CELLS, GLIMPSE_LEAST_SNR_DB) } else { (LEAST_CELLS, LEAST_SNR_DB) };
+        if cells < least_cells || snr_db < least_snr_db {
             return None;
         }
-        Some(Region {
+        let region = Region {
             start: start.round() as u64,
             count: (stop - start).round().max(1.0) as u64,
             low_hz: hz(band.start),
             high_hz: hz(band.end),
             power,
             snr_db,
-        })
+        };
+        Some((region, is_glimpse))
     }
 }
 
@@ -435,7 +445,7 @@ mod tests {
             }
             segmenter.finish(&floor, &mut found);
             let seconds = frames as f64 * geometry.hop as f64 / RATE_HZ;
-            for Segment { region, age_s } in found {
+            for Segment { region, age_s, .. } in found {
                 let bin_hz = RATE_HZ / n as f64;
                 prop_assert!(region.low_hz >= CENTER_HZ - RATE_HZ / 2.0 - bin_hz, "{region:?}");
                 prop_assert!(region.high_hz <= CENTER_HZ + RATE_HZ / 2.0, "{region:?}");

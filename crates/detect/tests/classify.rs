@@ -191,6 +191,21 @@ fn preambles_are_found_with_their_root_and_format_at_8_db() {
 }
 
 #[test]
+fn every_root_is_found_at_8_db() {
+    let format = &lte_tables::PRACH_FORMATS[0];
+    let (mut air, starts) = room(1.92e6, LTE_HZ, (838, 4e-3), 17);
+    let sent = (1..=838)
+        .zip(starts)
+        .map(|(root, start_s)| {
+            let burst = lte::prach(format, (root, air.rng.random_range(0..839)), (0, 6));
+            send_lte(&mut air, start_s, (format!("lte/prach root {root} format 0"), burst), (0, 6, 6), 8.0)
+        })
+        .collect();
+    // Roots 419 and 420 are two lines that sweep half the band: their pieces alone are no regions.
+    assert_found(&air, sent, &Tolerance { start_us: 25.0, power_db: 1.0 });
+}
+
+#[test]
 fn shared_channels_of_1_to_50_blocks_are_found_with_their_width_at_10_db() {
     for (count, carrier) in [(1, 25), (2, 25), (6, 25), (25, 50), (50, 50)] {
         let rate_hz = if carrier == 25 { 7.68e6 } else { 15.36e6 };
