@@ -66,7 +66,8 @@ impl<'a> Listening<'a> {
             Format::Sigmf => Box::new(SigmfSink::new(out, documents)),
         };
         let show_bursts = args.bursts || format == Format::Sigmf;
-        let bar = progress_bar(&engine);
+        // Lines that come as it goes would break the bar.
+        let bar = if terminal && (live || show_bursts) { ProgressBar::hidden() } else { progress_bar(&engine) };
         let mut totals = Totals::default();
         let mut events = Vec::new();
         let mut hits = Vec::new();
@@ -92,9 +93,8 @@ impl<'a> Listening<'a> {
             }
             joiner.advance(engine.settled_s(), &mut hits);
             emit(&mut hits, live, &mut totals, sink.as_mut())?;
-            if live {
-                sink.flush()?;
-            }
+            // What was found is out, whatever becomes of the run.
+            sink.flush()?;
             bar.set_position((engine.seconds() * 1000.0) as u64);
             match more {
                 Ok(true) => {}
@@ -181,11 +181,12 @@ fn config_hash(config: &DetectConfig, site: Option<&Path>) -> Result<String, Fai
 
 fn progress_bar(engine: &Engine) -> ProgressBar {
     let longest = engine.sensors.iter().filter_map(|s| s.samples.map(|n| n as f64 / s.rate.0)).fold(0.0, f64::max);
-    let bar = if longest > 0.0 { ProgressBar::new((longest * 1000.0) as u64) } else { ProgressBar::new_spinner() };
-    let style = ProgressStyle::with_template("listening [{bar:40}] {percent} %, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.set_style(style);
-    bar
+    let (bar, template) = if longest > 0.0 {
+        (ProgressBar::new((longest * 1000.0) as u64), "listening [{bar:40}] {percent} %, {eta} left")
+    } else {
+        (ProgressBar::new_spinner(), "listening {spinner} {pos} ms of samples in {elapsed}")
+    };
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// What a person must know to trust the result.
