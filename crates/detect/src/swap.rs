@@ -3,8 +3,7 @@
 //! A mirrored GSM burst often is one of another training sequence: the mirror inverts each differential bit, and so
 //! turns TSC3 into TSC0 but for its last bit and a symbol's shift. So the bursts are compared: whichever of the
 //! stream and its mirror fits the training sequences and the tail bits better, summed over bursts, is the stream as it
-//! was sent. A
-//! mirrored PRACH preamble of root u is, exactly, one of root 839 − u (TS 36.211 5.7.2): by itself it says nothing. In
+//! was sent. A mirrored PRACH preamble of root u is, exactly, one of root 839 − u (TS 36.211 5.7.2): by itself it says nothing. In
 //! LTE the reference signals of one and two resource blocks tell, which are tables; wider ones are Zadoff–Chu again.
 
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
