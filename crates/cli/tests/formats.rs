@@ -2,14 +2,9 @@
 
 mod common;
 
-use common::good;
+use common::{golden, good};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-
-fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden").join(name)
-}
 
 /// Standard output of `replay` on the golden GSM recording, in which sensor `corridor` hears one call in block A.
 fn replay(args: &[&str]) -> String {

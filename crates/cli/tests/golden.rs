@@ -3,18 +3,14 @@
 mod common;
 
 use cellwarden_types::SampleFormat;
-use common::hits;
+use common::{golden, hits};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden")
-}
+use std::path::Path;
 
 fn same_as_golden(name: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(folder().join(format!("{name}.jsonl"))).expect("the golden answer");
-    let site = folder().join("site.toml").display().to_string();
-    let recording = format!("corridor={}", folder().join(format!("{name}.sigmf-meta")).display());
+    let text = std::fs::read_to_string(golden(&format!("{name}.jsonl"))).expect("the golden answer");
+    let site = golden("site.toml").display().to_string();
+    let recording = format!("corridor={}", golden(&format!("{name}.sigmf-meta")).display());
     let (got, want) = (common::replay(&["--site", &site, &recording]), common::records(&text));
     for (g, w) in got.iter().zip(&want) {
         for key in ["type", "sensor", "standard", "kind", "block", "activity", "bursts", "hits", "samples"] {
@@ -64,10 +60,10 @@ fn an_lte_attach_is_one_hit_in_its_block() {
 /// The golden recording `name` with I and Q exchanged, in `to`.
 fn exchanged(name: &str, to: &Path) -> String {
     let path = |folder: &Path, half: &str| folder.join(format!("{name}.sigmf-{half}"));
-    let text = std::fs::read_to_string(path(&folder(), "meta")).expect("the golden recording");
+    let text = std::fs::read_to_string(path(&golden(""), "meta")).expect("the golden recording");
     let mut meta: Value = serde_json::from_str(&text).expect("JSON");
     let format: SampleFormat = meta["global"]["core:datatype"].as_str().expect("a name").parse().expect("a format");
-    let mut bytes = std::fs::read(path(&folder(), "data")).expect("the golden recording");
+    let mut bytes = std::fs::read(path(&golden(""), "data")).expect("the golden recording");
     for sample in bytes.chunks_exact_mut(format.bytes_per_sample()) {
         sample.rotate_left(format.bytes_per_sample() / 2);
     }

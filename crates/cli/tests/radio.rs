@@ -3,18 +3,14 @@
 
 mod common;
 
-use common::{hits, records};
+use common::{golden, hits, records};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 const RATE_HZ: u64 = 1_000_000;
 const CENTER: &str = "898.0M";
-
-fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden").join(name)
-}
 
 /// A folder with the device's module, and the golden GSM recording as cs16.
 fn folder() -> &'static Path {

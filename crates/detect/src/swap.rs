@@ -36,7 +36,6 @@ const ENOUGH: u32 = 16;
 const TRIED_MOST: u32 = 512;
 /// What a mirrored stream's bursts are worth: frequency, name and place would all be wrong.
 const MIRRORED_LLR: f64 = -12.0;
-
 /// A reference signal that fits worse than this both ways is none: another symbol, or two phones at once.
 const REFERENCE_LEAST: f64 = 0.75;
 

@@ -277,33 +277,7 @@ mod tests {
     use super::*;
 
     fn site() -> Site {
-        let text = r#"
-[site]
-name = "two"
-[[block]]
-name = "A"
-outline = [[0, 0], [60, 0], [60, 15], [0, 15]]
-[[block]]
-name = "B"
-outline = [[0, 40], [60, 40], [60, 55], [0, 55]]
-[[cell]]
-name = "A-01"
-block = "A"
-outline = [[0, 0], [30, 0], [30, 15], [0, 15]]
-[[sensor]]
-name = "a1"
-position = [10, 7]
-full_scale_dbm = -5
-[[sensor]]
-name = "a2"
-position = [50, 7]
-full_scale_dbm = -5
-[[sensor]]
-name = "b1"
-position = [30, 47]
-full_scale_dbm = -5
-"#;
-        Site::parse(text, "test").unwrap()
+        Site::parse(include_str!("../tests/two_blocks.toml"), "two_blocks.toml").unwrap()
     }
 
     /// Levels in dBFS that the model predicts for a phone of that power.

@@ -13,32 +13,8 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-const SITE: &str = r#"
-[site]
-name = "two blocks"
-[[block]]
-name = "A"
-outline = [[0, 0], [60, 0], [60, 15], [0, 15]]
-[[block]]
-name = "B"
-outline = [[0, 40], [60, 40], [60, 55], [0, 55]]
-[[sensor]]
-name = "a-west"
-position = [10, 7]
-block = "A"
-full_scale_dbm = -5
-[[sensor]]
-name = "a-east"
-position = [50, 7]
-block = "A"
-full_scale_dbm = -5
-[[sensor]]
-name = "b-mid"
-position = [30, 47]
-block = "B"
-full_scale_dbm = -5
-"#;
-static PLAN: LazyLock<Site> = LazyLock::new(|| Site::parse(SITE, "site.toml").unwrap());
+static PLAN: LazyLock<Site> =
+    LazyLock::new(|| Site::parse(include_str!("two_blocks.toml"), "two_blocks.toml").unwrap());
 
 /// Places near one sensor each.
 const NEAR_A_WEST: Point = [12.0, 8.0];

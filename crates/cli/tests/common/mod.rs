@@ -2,7 +2,13 @@
 #![allow(dead_code)] // each test file uses its part
 
 use serde_json::Value;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+/// A file of `testdata/golden`, or the folder itself for "".
+pub fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden").join(name)
+}
 
 /// Runs the command with nothing on standard input.
 pub fn cellwarden(args: &[&str]) -> Output {

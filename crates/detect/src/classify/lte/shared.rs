@@ -181,12 +181,12 @@ impl SharedChannelClassifier {
         let fit = best_fit(&y, rate, expected, SEARCH_S, slots)?;
         let blocks = ((width / BLOCK_HZ).round() as u32).max(1);
         let snapped = f64::from(blocks) * BLOCK_HZ;
-        // Independent values in the prefixes: their time times the blocks' width.
-        let symbols = (slots * 7) as f64 - if shortened { 1.0 } else { 0.0 };
-        // The stronger of two emissions that run together has most of the energy, and only its own time's values.
+        // Two emissions that run together: the stronger one has most of the energy in a part of the time.
         if fit.spread < LEAST_SPREAD {
             return None;
         }
+        let symbols = (slots * 7) as f64 - if shortened { 1.0 } else { 0.0 };
+        // Independent values in the prefixes of the time that holds the energy: that time times the blocks' width.
         let values = (symbols * fit.spread * (PREFIX / UNIT_HZ) * snapped).max(3.0);
         let tried = 1.0 + 2.0 * SEARCH_S * snapped;
         let chance = (tried * (1.0 - fit.coherence).powf(values - 1.0)).min(1.0);
@@ -232,8 +232,7 @@ impl SharedChannelClassifier {
         }
         let prefix_llr = (-chance.max(1e-12).ln() * 0.4).min(5.0);
         let length = if shortened { seconds } else { slots as f64 * SLOT_S };
-        let center = middle;
-        let (low_hz, high_hz) = (center - snapped / 2.0, center + snapped / 2.0);
+        let (low_hz, high_hz) = (middle - snapped / 2.0, middle + snapped / 2.0);
         let noise_in_box = floor.power(low_hz, high_hz);
         Some(Proposal {
             standard: Standard::Lte,
