@@ -16,11 +16,35 @@ pub struct Channelizer {
     out_len: usize,
     forward: Arc<dyn Fft<f32>>,
     inverse: Arc<dyn Fft<f32>>,
+    pass_hz: f64,
+    stop_hz: f64,
+}
+
+/// What a channelizer works in. Several that are used one after the other share one: they are most of a stream's memory.
+pub struct ChannelBuffers {
     scratch: Vec<Complex32>,
     spectrum: Vec<Complex32>,
     out: Vec<Complex32>,
-    pass_hz: f64,
-    stop_hz: f64,
+}
+
+impl ChannelBuffers {
+    /// Room for any of these.
+    pub fn new<'a>(channelizers: impl IntoIterator<Item = &'a Channelizer>) -> Self {
+        let (mut scratch, mut spectrum, mut out) = (0, 0, 0);
+        for c in channelizers {
+            scratch = c.forward.get_inplace_scratch_len().max(c.inverse.get_inplace_scratch_len()).max(scratch);
+            spectrum = c.window.max(spectrum);
+            out = c.out_len.max(out);
+        }
+        let zeros = |n| vec![Complex32::ZERO; n];
+        Self { scratch: zeros(scratch), spectrum: zeros(spectrum), out: zeros(out) }
+    }
+}
+
+/// A window of which channels are taken.
+pub struct Window<'a> {
+    channelizer: &'a Channelizer,
+    buffers: &'a mut ChannelBuffers,
 }
 
 impl Channelizer {
@@ -28,71 +52,71 @@ impl Channelizer {
     pub fn new(rate_hz: f64, seconds: f64, out_rate_hz: f64, pass_hz: f64, stop_hz: f64) -> Self {
         let (window, out_len) = lengths((seconds * rate_hz).ceil() as usize, out_rate_hz / rate_hz);
         let (forward, inverse) = (fft::forward(window), fft::inverse(out_len));
-        let scratch = forward.get_inplace_scratch_len().max(inverse.get_inplace_scratch_len());
-        Self {
-            rate_hz,
-            window,
-            out_len,
-            forward,
-            inverse,
-            scratch: vec![Complex32::ZERO; scratch],
-            spectrum: vec![Complex32::ZERO; window],
-            out: vec![Complex32::ZERO; out_len],
-            pass_hz,
-            stop_hz,
-        }
+        Self { rate_hz, window, out_len, forward, inverse, pass_hz, stop_hz }
     }
 
-    /// Input samples in a window.
-    pub fn window(&self) -> usize {
-        self.window
-    }
-
-    /// The rate of what [`channel`](Self::channel) gives.
+    /// The rate of what [`Window::channel`] gives.
     pub fn out_rate_hz(&self) -> f64 {
         self.rate_hz * self.out_len as f64 / self.window as f64
     }
 
     /// The window that begins at sample `start` of the recording; beyond the snippet lies silence.
-    /// Channels are taken out of it with [`channel`](Self::channel).
-    pub fn load(&mut self, snippet: &Snippet<'_>, start: i64) {
-        self.spectrum.fill(Complex32::ZERO);
+    pub fn load<'a>(&'a self, buffers: &'a mut ChannelBuffers, snippet: &Snippet<'_>, start: i64) -> Window<'a> {
+        let spectrum = &mut buffers.spectrum[..self.window];
+        spectrum.fill(Complex32::ZERO);
         let offset = start - snippet.start as i64;
         let from = offset.max(0);
         let to = (offset + self.window as i64).min(snippet.iq.len() as i64);
         if from < to {
             let at = (from - offset) as usize;
             let part = &snippet.iq[from as usize..to as usize];
-            self.spectrum[at..at + part.len()].copy_from_slice(part);
+            spectrum[at..at + part.len()].copy_from_slice(part);
         }
-        self.forward.process_with_scratch(&mut self.spectrum, &mut self.scratch);
+        self.forward.process_with_scratch(spectrum, &mut buffers.scratch);
+        self.loaded(buffers)
     }
 
-    /// Energy between two offsets from the stream's centre in the loaded window: the sum of |x|² over its samples, as
-    /// far as it lies there.
+    /// The window that this channelizer loaded into `buffers` before, where nothing else was since.
+    pub fn loaded<'a>(&'a self, buffers: &'a mut ChannelBuffers) -> Window<'a> {
+        Window { channelizer: self, buffers }
+    }
+}
+
+impl Window<'_> {
+    /// Input samples in it.
+    pub fn samples(&self) -> usize {
+        self.channelizer.window
+    }
+
+    /// Energy between two offsets from the stream's centre: the sum of |x|² over the window's samples, as far as it lies
+    /// there.
     pub fn energy(&self, low_hz: f64, high_hz: f64) -> f64 {
-        let bin_hz = self.rate_hz / self.window as f64;
+        let window = self.channelizer.window;
+        let bin_hz = self.channelizer.rate_hz / window as f64;
         let (low, high) = ((low_hz / bin_hz).round() as i64, (high_hz / bin_hz).round() as i64);
-        let bins = (low..high).map(|k| self.spectrum[k.rem_euclid(self.window as i64) as usize]);
-        bins.map(|z| f64::from(z.norm_sqr())).sum::<f64>() / self.window as f64
+        let bins = (low..high).map(|k| self.buffers.spectrum[k.rem_euclid(window as i64) as usize]);
+        bins.map(|z| f64::from(z.norm_sqr())).sum::<f64>() / window as f64
     }
 
-    /// The channel `offset_hz` from the stream's centre, in the loaded window.
+    /// The channel `offset_hz` from the stream's centre.
     ///
     /// Its first value is the window's first sample.
     pub fn channel(&mut self, offset_hz: f64) -> &mut [Complex32] {
-        self.band(offset_hz, self.pass_hz, self.stop_hz)
+        self.band(offset_hz, self.channelizer.pass_hz, self.channelizer.stop_hz)
     }
 
     /// Like [`channel`](Self::channel), with another filter.
     pub fn band(&mut self, offset_hz: f64, pass_hz: f64, stop_hz: f64) -> &mut [Complex32] {
-        let bin_hz = self.rate_hz / self.window as f64;
+        let &Channelizer { rate_hz, window, out_len, .. } = self.channelizer;
+        let spectrum = &self.buffers.spectrum[..window];
+        let out = &mut self.buffers.out[..out_len];
+        let bin_hz = rate_hz / window as f64;
         // Shifted by whole bins; what is left of the offset is turned back in time.
         let middle = (offset_hz / bin_hz).round();
         let rest_hz = offset_hz - middle * bin_hz;
-        let reach = ((stop_hz / bin_hz) as i64).min(self.out_len as i64 / 2 - 1).min(self.window as i64 / 2 - 1);
-        let scale = 1.0 / self.window as f32;
-        self.out.fill(Complex32::ZERO);
+        let reach = ((stop_hz / bin_hz) as i64).min(out_len as i64 / 2 - 1).min(window as i64 / 2 - 1);
+        let scale = 1.0 / window as f32;
+        out.fill(Complex32::ZERO);
         for k in -reach..=reach {
             let hz = (k as f64 * bin_hz).abs();
             let gain = if hz <= pass_hz {
@@ -101,19 +125,19 @@ impl Channelizer {
                 let x = (hz - pass_hz) / (stop_hz - pass_hz);
                 (0.5 + 0.5 * (std::f64::consts::PI * x).cos()) as f32
             };
-            let from = (middle as i64 + k).rem_euclid(self.window as i64) as usize;
-            let to = k.rem_euclid(self.out_len as i64) as usize;
-            self.out[to] = self.spectrum[from] * gain * scale;
+            let from = (middle as i64 + k).rem_euclid(window as i64) as usize;
+            let to = k.rem_euclid(out_len as i64) as usize;
+            out[to] = spectrum[from] * gain * scale;
         }
-        self.inverse.process_with_scratch(&mut self.out, &mut self.scratch);
+        self.channelizer.inverse.process_with_scratch(out, &mut self.buffers.scratch);
         if rest_hz != 0.0 {
-            let step = -std::f64::consts::TAU * rest_hz / self.out_rate_hz();
-            for (n, z) in self.out.iter_mut().enumerate() {
+            let step = -std::f64::consts::TAU * rest_hz / self.channelizer.out_rate_hz();
+            for (n, z) in out.iter_mut().enumerate() {
                 let turn = step * n as f64;
                 *z *= Complex32::new(turn.cos() as f32, turn.sin() as f32);
             }
         }
-        &mut self.out
+        out
     }
 }
 
@@ -165,14 +189,17 @@ mod tests {
                 })
                 .collect()
         };
-        let mut channelizer = Channelizer::new(rate, 2.4e-3, 13e6 / 12.0, 100e3, 160e3);
+        let channelizer = Channelizer::new(rate, 2.4e-3, 13e6 / 12.0, 100e3, 160e3);
+        // Left over from a larger one.
+        let mut buffers = ChannelBuffers::new([&channelizer, &Channelizer::new(rate, 4e-3, 2e6, 100e3, 160e3)]);
+        buffers.spectrum.fill(Complex32::ONE);
         for (hz, expected) in [(1.23e6, 1.0), (1.45e6, 0.0)] {
             let iq = tone(hz);
             let snippet = Snippet { iq: &iq, start: 0, rate_hz: rate, center_hz: 0.0 };
-            channelizer.load(&snippet, 0);
-            let energy = channelizer.energy(1.2e6, 1.26e6) / channelizer.window() as f64;
+            let mut window = channelizer.load(&mut buffers, &snippet, 0);
+            let energy = window.energy(1.2e6, 1.26e6) / window.samples() as f64;
             assert!((energy - f64::from(expected)).abs() < 0.02, "{hz}: {energy}");
-            let out = channelizer.channel(1.2e6);
+            let out = window.channel(1.2e6);
             let middle = &out[200..out.len() - 200];
             let power = middle.iter().map(|z| z.norm_sqr()).sum::<f32>() / middle.len() as f32;
             assert!((power - expected).abs() < 0.02, "{hz}: {power}");

@@ -7,7 +7,7 @@
 //! Training sequences are broadcast structure: no payload bit is looked at.
 
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
-use crate::channelize::Channelizer;
+use crate::channelize::{ChannelBuffers, Channelizer};
 use cellwarden_standards::{band, gsm};
 use cellwarden_types::{Detail, Evidence, Kind, Standard};
 use num_complex::Complex32;
@@ -66,7 +66,8 @@ struct Split {
 /// Judges regions of one stream.
 pub struct GsmClassifier {
     channelizer: Channelizer,
-    /// Start of the window that the channelizer holds: neighbouring channels and places share it.
+    buffers: ChannelBuffers,
+    /// Start of the window that the buffers hold: neighbouring channels and places share it.
     loaded: Option<i64>,
     templates: Vec<Template>,
     /// Every other sample of the channel that is looked at, and running sums of their power.
@@ -119,7 +120,8 @@ impl GsmClassifier {
                 templates.push(template(Kind::Normal, name, modulation, first, symbols, bits));
             }
         }
-        Self { channelizer, loaded: None, templates, even: Split::default(), energy: Vec::new() }
+        let buffers = ChannelBuffers::new([&channelizer]);
+        Self { channelizer, buffers, loaded: None, templates, even: Split::default(), energy: Vec::new() }
     }
 
     /// Says that the next region is of another snippet than the last.
@@ -137,12 +139,14 @@ impl GsmClassifier {
     ) -> Option<Proposal> {
         let grid = GRID_S * snippet.rate_hz;
         let window_start = (((near - LEAD_S * snippet.rate_hz) / grid).floor() * grid).round() as i64;
-        if self.loaded != Some(window_start) {
-            self.channelizer.load(snippet, window_start);
-            self.loaded = Some(window_start);
-        }
+        let mut window = if self.loaded == Some(window_start) {
+            self.channelizer.loaded(&mut self.buffers)
+        } else {
+            self.channelizer.load(&mut self.buffers, snippet, window_start)
+        };
+        self.loaded = Some(window_start);
         let rate = self.channelizer.out_rate_hz();
-        let y: &[Complex32] = self.channelizer.channel(channel.center_hz - snippet.center_hz);
+        let y: &[Complex32] = window.channel(channel.center_hz - snippet.center_hz);
         let expected = (near - window_start as f64) / snippet.rate_hz * rate;
         let reach = SEARCH_S * rate;
         let samples_per_symbol = rate / gsm::SYMBOL_RATE;

@@ -5,7 +5,7 @@
 //! 839 names the root. A few lags d together propose roots; the correlator with the proposed root decides.
 
 use crate::candidate::{NoiseFloor, Proposal, Snippet};
-use crate::channelize::Channelizer;
+use crate::channelize::{ChannelBuffers, Channelizer};
 use crate::fft;
 use cellwarden_types::{Detail, Evidence, Kind, Standard};
 use num_complex::Complex32;
@@ -67,6 +67,7 @@ pub struct PrachSearch {
     scores: Vec<f32>,
     references: HashMap<usize, Vec<Complex32>>,
     edges: Channelizer,
+    buffers: ChannelBuffers,
     inverse_of: Vec<usize>,
 }
 
@@ -90,6 +91,7 @@ impl PrachSearch {
             return None;
         }
         let window = (SEQUENCE_S * rate_hz).round() as usize;
+        let edges = Channelizer::new(rate_hz, EDGE_WINDOW_S, 1.92e6, HALF_WIDTH_HZ, 640e3);
         let (fft, tones, lags) = (fft::forward(window), fft::forward(N_ZC), fft::inverse(2048));
         let scratch = [&fft, &tones, &lags].iter().map(|f| f.get_inplace_scratch_len()).max().unwrap_or(0);
         let mut inverse_of = vec![0; N_ZC];
@@ -111,7 +113,8 @@ impl PrachSearch {
             padded: vec![Complex32::ZERO; 2048],
             scores: vec![0.0; N_ZC],
             references: HashMap::new(),
-            edges: Channelizer::new(rate_hz, EDGE_WINDOW_S, 1.92e6, HALF_WIDTH_HZ, 640e3),
+            buffers: ChannelBuffers::new([&edges]),
+            edges,
             inverse_of,
         })
     }
@@ -321,9 +324,9 @@ impl PrachSearch {
     fn propose(&mut self, sighting: &Sighting, snippet: &Snippet<'_>, floor: &NoiseFloor) -> Option<Proposal> {
         let lead = (EDGE_WINDOW_S - SEQUENCE_S) / 2.0;
         let window_start = sighting.window_start as i64 - (lead * self.rate_hz) as i64;
-        self.edges.load(snippet, window_start);
         let rate = self.edges.out_rate_hz();
-        let y = self.edges.channel(sighting.center_hz - snippet.center_hz);
+        let mut window = self.edges.load(&mut self.buffers, snippet, window_start);
+        let y = window.channel(sighting.center_hz - snippet.center_hz);
         let noise = floor.power(sighting.center_hz - 590e3, sighting.center_hz + 590e3);
         let power: Vec<f64> = y.iter().map(|z| f64::from(z.norm_sqr())).collect();
         let mean = |from: usize, to: usize| power[from..to].iter().sum::<f64>() / (to - from).max(1) as f64;

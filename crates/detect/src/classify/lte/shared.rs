@@ -6,7 +6,7 @@
 
 use super::reference::{self, ReferenceFit};
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
-use crate::channelize::Channelizer;
+use crate::channelize::{ChannelBuffers, Channelizer};
 use cellwarden_standards::{band, lte};
 use cellwarden_types::{Detail, Evidence, Kind, Standard};
 use num_complex::Complex32;
@@ -49,6 +49,7 @@ const WINDOW_S: f64 = 12.8e-3;
 pub struct SharedChannelClassifier {
     /// For short and long regions, narrow and wide: (greatest length, greatest width, channelizer).
     channelizers: Vec<(f64, f64, Channelizer)>,
+    buffers: ChannelBuffers,
     /// Whether somebody asks what the reference symbols of narrow allocations show, and what they showed.
     compares_references: bool,
     references: Vec<ReferenceFit>,
@@ -88,7 +89,8 @@ impl SharedChannelClassifier {
                 }
             }
         }
-        Self { channelizers, compares_references: false, references: Vec::new() }
+        let buffers = ChannelBuffers::new(channelizers.iter().map(|(_, _, c)| c));
+        Self { channelizers, buffers, compares_references: false, references: Vec::new() }
     }
 
     /// Whether the reference symbols of what is found from now on are to be compared with their mirrors.
@@ -112,20 +114,20 @@ impl SharedChannelClassifier {
         let seconds = region.count as f64 / snippet.rate_hz;
         let width = region.high_hz - region.low_hz;
         let (_, _, channelizer) =
-            self.channelizers.iter_mut().find(|(longest, widest, _)| seconds <= *longest && width <= *widest)?;
+            self.channelizers.iter().find(|(longest, widest, _)| seconds <= *longest && width <= *widest)?;
         let lead = 0.3e-3_f64.min(0.2 * WINDOW_S);
         let start = region.start as i64 - (lead * snippet.rate_hz) as i64;
-        channelizer.load(snippet, start);
+        let mut loaded = channelizer.load(&mut self.buffers, snippet, start);
         let middle = (region.low_hz + region.high_hz) / 2.0 - snippet.center_hz;
         // Room beside the blocks, so that the filter does not smear the prefix.
-        let y = channelizer.band(middle, width / 2.0 + 60e3, width / 2.0 + 140e3).to_vec();
+        let y = loaded.band(middle, width / 2.0 + 60e3, width / 2.0 + 140e3).to_vec();
         let parts = ((width / SUBCARRIER_HZ).round() as usize).max(1);
         let held: Vec<f64> = (0..parts)
             .map(|i| {
                 let low = region.low_hz + i as f64 * width / parts as f64;
                 let high = low + width / parts as f64;
-                let noise = floor.power(low, high) * channelizer.window() as f64;
-                channelizer.energy(low - snippet.center_hz, high - snippet.center_hz) - noise
+                let noise = floor.power(low, high) * loaded.samples() as f64;
+                loaded.energy(low - snippet.center_hz, high - snippet.center_hz) - noise
             })
             .collect();
         let mean = held.iter().sum::<f64>() / parts as f64;
