@@ -339,6 +339,25 @@ fn tones_and_tetra_are_other() {
     }
 }
 
+#[test]
+fn trains_of_equal_sparks_are_no_phone() {
+    for seed in [70, 73] {
+        let mut air = Air::noise(7.68e6, LTE_HZ, 2.0, seed);
+        for train in 0..80 {
+            let mut at_s = (f64::from(train) + air.rng.random::<f64>()) * 24e-3;
+            for _ in 0..air.rng.random_range(5..60) {
+                at_s -= 60e-6 * (1.0 - air.rng.random::<f64>()).ln();
+                let shape = air.rng.random_range(0..12) + 1_000 * seed;
+                air.add_spark(at_s, shape, 35.0);
+            }
+        }
+        let (_, bursts) = air.detect();
+        assert!(bursts.len() >= 80, "they are heard: {}", bursts.len());
+        let named: Vec<String> = bursts.iter().filter(|b| b.standard.is_phone()).map(label).collect();
+        assert!(named.is_empty(), "{named:?}");
+    }
+}
+
 /// What the detector says of `count` normal bursts at 12 dB: as they are, and with I and Q exchanged.
 fn swap_verdicts(code: usize, count: usize, seed: u64) -> [(Detector, Vec<Burst>); 2] {
     let (mut air, starts) = room(GSM_RATE_HZ, GSM_HZ, (count, 4e-3), seed);

@@ -62,6 +62,18 @@ impl Air {
         power
     }
 
+    /// Adds a pulse as long as a stroke of ignition: Gaussian values that decay. `peak_db` is its first value's mean power
+    /// over the noise in the whole band; the same `shape` gives the same pulse.
+    pub fn add_spark(&mut self, at_s: f64, shape: u64, peak_db: f64) {
+        let mut rng = ChaCha8Rng::seed_from_u64(shape);
+        let samples = (rng.random_range(0.3e-6..2e-6) * self.rate_hz).ceil().max(3.0);
+        let amplitude = (NOISE / 2.0 * undb(peak_db)).sqrt();
+        for (n, z) in self.iq[(at_s * self.rate_hz) as usize..].iter_mut().take(samples as usize).enumerate() {
+            let mut value = || (amplitude * (-4.0 * n as f64 / samples).exp() * normal(&mut rng)) as f32;
+            *z += Complex32::new(value(), value());
+        }
+    }
+
     /// Exchanges I and Q.
     pub fn swap_iq(&mut self) {
         for z in &mut self.iq {

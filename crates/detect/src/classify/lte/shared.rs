@@ -66,6 +66,8 @@ struct PrefixFit {
     angle: f64,
     /// Share of the symbols that hold the energy, (Σe)² / nΣe²: 1 where all are as strong.
     spread: f64,
+    /// Share of the prefixes' independent values that hold their energy.
+    filled: f64,
 }
 
 impl PrefixFit {
@@ -188,8 +190,9 @@ impl SharedChannelClassifier {
             return None;
         }
         let symbols = (slots * 7) as f64 - if shortened { 1.0 } else { 0.0 };
-        // Independent values in the prefixes of the time that holds the energy: that time times the blocks' width.
-        let values = (symbols * fit.spread * (PREFIX / UNIT_HZ) * snapped).max(3.0);
+        // Independent values in the prefixes: their time times the blocks' width, as far as it holds energy. A train of
+        // equal sparks repeats some spark after any time.
+        let values = (symbols * (PREFIX / UNIT_HZ) * snapped * fit.filled).max(3.0);
         let tried = 1.0 + 2.0 * SEARCH_S * snapped;
         let chance = (tried * (1.0 - fit.coherence).powf(values - 1.0)).min(1.0);
         let misfit = (width - snapped).abs();
@@ -267,19 +270,22 @@ impl SharedChannelClassifier {
         let expected = (region.start as f64 - window_start) / snippet.rate_hz * rate;
         let reach = 40e-6 * rate;
         let length = ((USEFUL_S + PREFIX / UNIT_HZ) * rate) as usize - half;
-        let mut best = PrefixFit { start: expected, coherence: 0.0, angle: 0.0, spread: 1.0 };
+        let halves = |at: usize| (&y[at..at + length], &y[at + half..at + half + length]);
+        let mut best = PrefixFit { start: expected, coherence: 0.0, angle: 0.0, spread: 1.0, filled: 1.0 };
         let mut at = (expected - reach).max(0.0) as usize;
         while (at as f64) < expected + reach && at + length + half <= y.len() {
-            let (coherence, _) =
-                coherence_of(std::iter::once((&y[at..at + length], &y[at + half..at + half + length])));
+            let (coherence, _) = coherence_of(std::iter::once(halves(at)));
             if coherence > best.coherence {
                 best = PrefixFit { start: at as f64, coherence, ..best };
             }
             at += 1;
         }
-        let values = length as f64 / rate * width;
+        if best.coherence < 0.5 {
+            return None;
+        }
+        let values = length as f64 / rate * width * filled(std::iter::once(halves(best.start as usize)));
         let chance = ((1.0 + 2.0 * 40e-6 * width) * (1.0 - best.coherence).powf(values - 1.0)).min(1.0);
-        if chance > PASS * 1e-2 || best.coherence < 0.5 {
+        if chance > PASS * 1e-2 {
             return None;
         }
         // The comb has even multiples of 4 blocks; edges are blurred by the short time.
@@ -341,22 +347,21 @@ fn best_fit(y: &[Complex32], rate: f64, expected: f64, reach_s: f64, slots: usiz
         prefixes.push((at * unit, prefix * unit));
         at += prefix + USEFUL;
     }
-    let coherence_at = |start: f64| {
-        let pairs = prefixes.iter().filter_map(|&(offset, length)| {
+    let pairs_at = |start: f64| {
+        prefixes.iter().filter_map(move |&(offset, length)| {
             let from = (start + offset).round() as usize;
             let length = (length.round() as usize).max(1);
             Some((y.get(from..from + length)?, y.get(from + useful..from + useful + length)?))
-        });
-        coherence_of(pairs)
+        })
     };
     let reach = reach_s * rate;
     let step = (rate / 1.92e6).round().max(1.0);
     let mut best: Option<PrefixFit> = None;
     let mut start = (expected - reach).max(0.0);
     while start <= expected + reach {
-        let (coherence, angle) = coherence_at(start);
+        let (coherence, angle) = coherence_of(pairs_at(start));
         if best.is_none_or(|b| coherence > b.coherence) {
-            best = Some(PrefixFit { start, coherence, angle, spread: 1.0 });
+            best = Some(PrefixFit { start, coherence, angle, spread: 1.0, filled: 1.0 });
         }
         start += step;
     }
@@ -366,9 +371,23 @@ fn best_fit(y: &[Complex32], rate: f64, expected: f64, reach_s: f64, slots: usiz
         let symbol = y.get(from..from + useful + length.round() as usize)?;
         Some(symbol.iter().map(|z| f64::from(z.norm_sqr())).sum::<f64>())
     });
-    let (count, sum, squares) = energies.fold((0.0, 0.0, 0.0), |(n, s, q), e| (n + 1.0, s + e, q + e * e));
-    best.spread = if squares > 0.0 { sum * sum / (count * squares) } else { 0.0 };
+    best.spread = evenness(energies);
+    best.filled = filled(pairs_at(best.start));
     Some(best)
+}
+
+/// (Σe)² / nΣe²: the share of values that would hold the same energy if all others were nothing and these were equal.
+fn evenness(energies: impl Iterator<Item = f64>) -> f64 {
+    let (count, sum, squares) = energies.fold((0.0, 0.0, 0.0), |(n, s, q), e| (n + 1.0, s + e, q + e * e));
+    if squares > 0.0 { sum * sum / (count * squares) } else { 0.0 }
+}
+
+/// Share of the pairs' samples that hold their energy: 1 for Gaussian values and steadier ones.
+fn filled<'a>(pairs: impl Iterator<Item = (&'a [Complex32], &'a [Complex32])>) -> f64 {
+    /// The evenness of the power of Gaussian values that are the same in both parts of a pair.
+    const GAUSSIAN: f64 = 0.5;
+    let energies = pairs.flat_map(|(a, b)| a.iter().zip(b).map(|(x, y)| f64::from(x.norm_sqr() + y.norm_sqr())));
+    (evenness(energies) / GAUSSIAN).min(1.0)
 }
 
 /// |Σ b a*|² / (Σ|a|² Σ|b|²) over all pairs, and the angle of Σ b a*.
