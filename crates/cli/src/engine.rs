@@ -166,6 +166,7 @@ impl SensorRun {
             expected: counts.processed + missing + dropped,
             processed: counts.processed,
             overflow: missing,
+            disconnected: 0,
             dropped,
             overload: 0,
             deep_skipped: counts.deep_skipped,

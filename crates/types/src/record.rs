@@ -277,12 +277,19 @@ pub struct SensorLedger {
     pub processed: u64,
     /// Lost before the samples reached us.
     pub overflow: u64,
+    /// Of those, while the device was away.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub disconnected: u64,
     /// Lost at the channel to the detector.
     pub dropped: u64,
     /// Seen, but not to be judged.
     pub overload: u64,
     /// Looked at for energy, not in depth.
     pub deep_skipped: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// The last line of a run.

@@ -1,0 +1,89 @@
+//! How a box is doing: one snapshot of every sensor, made about once a second. Counters count from the daemon's start.
+
+use crate::{Hertz, SensorLedger, UtcNanos};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a sensor is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SensorState {
+    /// Its device is being opened.
+    Starting,
+    /// Samples move.
+    Listening,
+    /// Its device is away, or was given up and is started anew.
+    Down,
+}
+
+impl SensorState {
+    /// The name in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Listening => "listening",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// One sensor at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SensorHealth {
+    /// The sensor's name.
+    pub sensor: Arc<str>,
+    /// The name of its device in the configuration.
+    pub device: String,
+    /// What it is doing.
+    pub state: SensorState,
+    /// Since when.
+    pub since: UtcNanos,
+    /// What the radio is tuned to.
+    pub center: Hertz,
+    /// Complex samples per second.
+    pub rate: Hertz,
+    /// Overall gain, where the driver tells.
+    pub gain_db: Option<f64>,
+    /// Where all samples went.
+    pub ledger: SensorLedger,
+    /// How much faster the device's count of samples goes than the host's clock, in parts per million.
+    pub drift_ppm: Option<f64>,
+    /// Noise density in the middle of the band, in dBFS/Hz.
+    pub floor_dbfs_per_hz: Option<f64>,
+    /// Samples at full scale.
+    pub clipped: u64,
+    /// Samples that were no finite numbers.
+    pub unusable: u64,
+    /// Bursts by standard.
+    pub bursts: BTreeMap<String, u64>,
+    /// How often its device was started anew.
+    pub restarts: u64,
+    /// What went wrong the last time.
+    pub last_error: Option<String>,
+    /// Of the device, where it is known.
+    pub temperature_celsius: Option<f64>,
+}
+
+/// A box at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BoxHealth {
+    /// When the snapshot was made.
+    pub time: UtcNanos,
+    /// When the daemon started.
+    pub started: UtcNanos,
+    /// Name and version.
+    pub software: String,
+    /// SHA-256 of the configuration.
+    pub config_sha256: String,
+    /// Every sensor of the configuration, by name.
+    pub sensors: Vec<SensorHealth>,
+    /// Closed hits by block.
+    pub hits: BTreeMap<String, u64>,
+    /// Processor time that the daemon and its capture processes have used, in seconds.
+    pub processor_s: f64,
+    /// Their resident memory, in bytes.
+    pub memory_bytes: u64,
+    /// What the store cannot do at the moment, if anything.
+    pub store_trouble: Option<String>,
+}
