@@ -53,12 +53,14 @@ impl Source for FileSource {
         block.lost_before = chunk.lost_before;
         block.center = chunk.center;
         block.time = chunk.time;
-        block.gap_before = (chunk.gap_before > 0).then(|| Gap {
-            sensor: Arc::clone(&self.sensor),
-            sample_start: chunk.start,
-            sample_count: chunk.gap_before,
-            reason: GapReason::Discontinuity,
-        });
+        if chunk.gap_before > 0 {
+            block.gaps_before.push(Gap {
+                sensor: Arc::clone(&self.sensor),
+                sample_start: chunk.start,
+                sample_count: chunk.gap_before,
+                reason: GapReason::Discontinuity,
+            });
+        }
         if self.pace == Pace::RealTime {
             let began = *self.began.get_or_insert_with(Instant::now);
             let place = (chunk.start + chunk.lost_before + block.samples() as u64) as f64 / block.rate.0;

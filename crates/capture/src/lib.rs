@@ -18,6 +18,7 @@
 //! ```
 
 mod file;
+mod outlet;
 mod reader;
 #[cfg(feature = "soapy")]
 pub mod soapy;
@@ -25,6 +26,7 @@ mod source;
 mod synthetic;
 
 pub use file::{FileSource, Pace};
-pub use reader::{ReaderConfig, ReaderCounters, ReaderHandle, ReaderMode, spawn_reader};
+pub use outlet::ReaderCounters;
+pub use reader::{ReaderConfig, ReaderHandle, ReaderMode, spawn_reader};
 pub use source::{Source, SourceError, SourceStatus};
 pub use synthetic::{SplitMix64, SyntheticSource};

@@ -1,10 +1,11 @@
 //! The reader thread: from a source into a bounded channel, with blocks from a pool.
 
-use crate::source::{Source, SourceError, SourceStatus};
-use cellwarden_types::{Gap, GapReason, IqBlock};
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crate::outlet::{Inlet, Offered, Outlet, Patience, ReaderCounters, channel};
+use crate::source::{Source, SourceError};
+use cellwarden_types::IqBlock;
+use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 /// What the reader does when nobody takes its blocks.
@@ -27,17 +28,6 @@ pub struct ReaderConfig {
     pub mode: ReaderMode,
 }
 
-/// What the reader has counted.
-#[derive(Debug, Default)]
-pub struct ReaderCounters {
-    /// Samples handed over.
-    pub delivered: AtomicU64,
-    /// Samples dropped because the channel was full.
-    pub dropped: AtomicU64,
-    /// Samples that the source itself says are missing.
-    pub missing: AtomicU64,
-}
-
 /// The receiving end of a reader thread. Dropping it ends the thread.
 pub struct ReaderHandle {
     filled: Option<Receiver<Result<IqBlock, SourceError>>>,
@@ -48,6 +38,11 @@ pub struct ReaderHandle {
 }
 
 impl ReaderHandle {
+    /// The end that takes what `inlet` gives; setting `stop` ends `thread`, or whoever else fills it.
+    pub(crate) fn new(inlet: Inlet, stop: Arc<AtomicBool>, thread: Option<JoinHandle<()>>) -> Self {
+        Self { filled: Some(inlet.filled), free: Some(inlet.free), counters: inlet.counters, stop, thread }
+    }
+
     /// Waits for the next block; `None` at the end.
     ///
     /// # Errors
@@ -105,143 +100,50 @@ impl Drop for ReaderHandle {
 /// # Errors
 /// If the thread cannot be started.
 pub fn spawn_reader(source: Box<dyn Source>, config: ReaderConfig) -> Result<ReaderHandle, SourceError> {
-    let pool = config.pool_blocks.max(2);
-    // The channel has room for every block there is: handing one over never waits.
-    let (to_filled, filled) = bounded(pool);
-    let (to_free, free) = bounded(pool);
     let template = source.template();
     let bytes = config.block_samples * template.format.bytes_per_sample();
-    for _ in 0..pool {
-        let block = IqBlock { bytes: Vec::with_capacity(bytes), ..template.clone() };
-        // The channel was made with this many places.
-        let _ = to_free.try_send(block);
-    }
-    let counters = Arc::new(ReaderCounters::default());
+    let (outlet, inlet) = channel(&template, bytes, config.pool_blocks);
     let stop = Arc::new(AtomicBool::new(false));
-    let worker = Worker {
-        source,
-        config,
-        to_filled,
-        free,
-        counters: Arc::clone(&counters),
-        stop: Arc::clone(&stop),
-        spare: IqBlock { bytes: Vec::with_capacity(bytes), ..template },
-        dropped_since: 0,
-        dropped_total: 0,
-    };
+    let worker = Worker { source, config, outlet, stop: Arc::clone(&stop) };
     let thread = std::thread::Builder::new()
         .name("reader".to_owned())
         .spawn(move || worker.run())
         .map_err(|e| SourceError::Thread { what: "cannot start the reader thread".to_owned(), source: Some(e) })?;
-    Ok(ReaderHandle { filled: Some(filled), free: Some(to_free), counters, stop, thread: Some(thread) })
+    Ok(ReaderHandle::new(inlet, stop, Some(thread)))
 }
 
 struct Worker {
     source: Box<dyn Source>,
     config: ReaderConfig,
-    to_filled: Sender<Result<IqBlock, SourceError>>,
-    free: Receiver<IqBlock>,
-    counters: Arc<ReaderCounters>,
+    outlet: Outlet,
     stop: Arc<AtomicBool>,
-    /// Takes what is dropped.
-    spare: IqBlock,
-    dropped_since: u64,
-    dropped_total: u64,
 }
 
 impl Worker {
     fn run(mut self) {
+        let patience = match self.config.mode {
+            ReaderMode::Replay => Patience::Waits,
+            ReaderMode::Live => Patience::Drops,
+        };
         while !self.stop.load(Ordering::Relaxed) {
-            let block = match self.config.mode {
-                ReaderMode::Replay => match self.free.recv() {
-                    Ok(block) => Some(block),
-                    Err(_) => return,
-                },
-                ReaderMode::Live => match self.free.try_recv() {
-                    Ok(block) => Some(block),
-                    Err(TryRecvError::Empty) => None,
-                    Err(TryRecvError::Disconnected) => return,
-                },
-            };
-            let go_on = match block {
-                Some(block) => self.fill(block),
-                None => self.drop_one(),
-            };
-            if !go_on {
-                return;
-            }
-        }
-    }
-
-    /// Fills a block and hands it over. Returns whether to go on.
-    fn fill(&mut self, mut block: IqBlock) -> bool {
-        loop {
-            reset(&mut block);
-            match self.source.next(&mut block, self.config.block_samples) {
-                Ok(SourceStatus::Filled) => break,
-                Ok(SourceStatus::Idle) if !self.stop.load(Ordering::Relaxed) => {}
-                Ok(SourceStatus::Idle | SourceStatus::End) => return false,
+            let offered = self.outlet.offer(patience, |block| self.source.next(block, self.config.block_samples));
+            match offered {
+                Ok(Offered::Delivered | Offered::Dropped | Offered::Nothing) => {}
+                Ok(Offered::Closed | Offered::End) => return,
                 Err(error) => {
-                    let _ = self.to_filled.send(Err(error));
-                    return false;
+                    self.outlet.fail(error);
+                    return;
                 }
             }
         }
-        block.lost_before += self.dropped_total;
-        block.start.0 -= self.dropped_total;
-        let own = block.gap_before.as_ref().map_or(0, |g| g.sample_count);
-        self.counters.missing.fetch_add(own, Ordering::Relaxed);
-        if let Some(gap) = &mut block.gap_before {
-            gap.sample_start = block.start.0;
-        }
-        if self.dropped_since > 0 {
-            // What the source itself lost in between is part of the same gap.
-            block.gap_before = Some(Gap {
-                sensor: Arc::clone(&block.sensor),
-                sample_start: block.start.0,
-                sample_count: self.dropped_since + own,
-                reason: GapReason::Dropped,
-            });
-            self.dropped_since = 0;
-        }
-        self.counters.delivered.fetch_add(block.samples() as u64, Ordering::Relaxed);
-        self.to_filled.send(Ok(block)).is_ok()
     }
-
-    /// Takes a block's worth of samples out of the source, for nobody. Returns whether to go on.
-    fn drop_one(&mut self) -> bool {
-        reset(&mut self.spare);
-        match self.source.next(&mut self.spare, self.config.block_samples) {
-            Ok(SourceStatus::Filled) => {
-                let lost = self.spare.samples() as u64;
-                let gap = self.spare.gap_before.take().map_or(0, |g| g.sample_count);
-                self.dropped_since += lost + gap;
-                self.counters.missing.fetch_add(gap, Ordering::Relaxed);
-                self.dropped_total += lost;
-                self.counters.dropped.fetch_add(lost, Ordering::Relaxed);
-                true
-            }
-            Ok(SourceStatus::Idle) => true,
-            Ok(SourceStatus::End) => false,
-            Err(error) => {
-                let _ = self.to_filled.send(Err(error));
-                false
-            }
-        }
-    }
-}
-
-/// Forgets what a block from the pool told the last time; its memory stays.
-fn reset(block: &mut IqBlock) {
-    block.bytes.clear();
-    block.gap_before = None;
-    block.lost_before = 0;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::synthetic::SyntheticSource;
+    use cellwarden_types::GapReason;
 
     fn reader(mode: ReaderMode, samples: u64) -> ReaderHandle {
         let source = SyntheticSource::new("test".into(), 1e6, 1).with_length(samples);
@@ -254,7 +156,7 @@ mod tests {
         let mut next = 0;
         while let Some(block) = reader.recv().expect("no error") {
             assert_eq!(block.start.0, next);
-            assert_eq!(block.gap_before, None);
+            assert_eq!(block.gaps_before, []);
             next += block.samples() as u64;
             if next % 10_000 == 0 {
                 std::thread::sleep(std::time::Duration::from_millis(2));
@@ -275,7 +177,7 @@ mod tests {
         }
         let (mut delivered, mut marked, mut place) = (0, 0, 0);
         while let Some(block) = reader.recv().expect("no error") {
-            if let Some(gap) = &block.gap_before {
+            for gap in &block.gaps_before {
                 assert_eq!(gap.reason, GapReason::Dropped);
                 assert_eq!(gap.sample_start, delivered);
                 marked += gap.sample_count;
@@ -293,6 +195,6 @@ mod tests {
     }
 
     fn marked_since(block: &IqBlock) -> u64 {
-        block.gap_before.as_ref().map_or(0, |g| g.sample_count)
+        block.gaps_before.iter().map(|g| g.sample_count).sum()
     }
 }

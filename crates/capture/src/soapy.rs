@@ -156,12 +156,14 @@ impl Source for SoapySource {
         block.time = Some(self.began.get_or_insert_with(|| now().plus_seconds(-read_s)).plus_seconds(place_s));
         block.start = SampleIndex(self.position);
         block.lost_before = self.lost;
-        block.gap_before = (missing > 0).then(|| Gap {
-            sensor: Arc::clone(&self.sensor),
-            sample_start: self.position,
-            sample_count: missing,
-            reason: GapReason::Overflow,
-        });
+        if missing > 0 {
+            block.gaps_before.push(Gap {
+                sensor: Arc::clone(&self.sensor),
+                sample_start: self.position,
+                sample_count: missing,
+                reason: GapReason::Overflow,
+            });
+        }
         for z in &self.buffer[..read] {
             block.bytes.extend(z.re.to_le_bytes());
             block.bytes.extend(z.im.to_le_bytes());

@@ -123,7 +123,7 @@ impl SensorRun {
         while !self.ended && self.position_s + self.offset_s < until_s {
             match self.reader.recv() {
                 Ok(Some(block)) => {
-                    if let Some(gap) = &block.gap_before {
+                    for gap in &block.gaps_before {
                         let at = (block.start.0 + block.lost_before) as f64 / self.rate.0;
                         self.reported_missing += gap.sample_count;
                         self.found.push(Event::Gap(gap.clone(), at));
@@ -166,7 +166,7 @@ impl SensorRun {
             expected: counts.processed + missing + dropped,
             processed: counts.processed,
             overflow: missing,
-            disconnected: 0,
+            disconnected: reader.disconnected.load(Ordering::Relaxed),
             dropped,
             overload: 0,
             deep_skipped: counts.deep_skipped,

@@ -242,7 +242,7 @@ impl Stream {
     }
 
     fn continues_with(&self, block: &IqBlock) -> bool {
-        block.gap_before.is_none()
+        block.gaps_before.is_empty()
             && block.start.0 == self.ring.end()
             && block.lost_before == self.lost_before
             && block.rate == self.rate

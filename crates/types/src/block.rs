@@ -35,7 +35,7 @@ pub struct Gap {
 
 /// Consecutive samples of one sensor, in the device's own format.
 ///
-/// Blocks come from a pool: `bytes` keeps its capacity when a block is used again.
+/// Blocks come from a pool: `bytes` and `gaps_before` keep their capacity when a block is used again.
 #[derive(Clone, Debug)]
 pub struct IqBlock {
     /// The sensor's name.
@@ -53,8 +53,8 @@ pub struct IqBlock {
     pub rate: Hertz,
     /// How `bytes` are to be read.
     pub format: SampleFormat,
-    /// Samples missing between the block before and this one.
-    pub gap_before: Option<Gap>,
+    /// Samples missing between the block before and this one: one entry for each place where they were lost.
+    pub gaps_before: Vec<Gap>,
     /// Whole samples.
     pub bytes: Vec<u8>,
 }
@@ -70,7 +70,7 @@ impl IqBlock {
             center,
             rate,
             format,
-            gap_before: None,
+            gaps_before: Vec::new(),
             bytes: Vec::new(),
         }
     }
