@@ -90,10 +90,11 @@ impl<W: Write> SigmfSink<W> {
 
 impl<W: Write> Sink for SigmfSink<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
-        if let Record::Burst(burst) = rounded(record)
-            && let Some(document) = self.documents.iter_mut().find(|d| d.sensor == burst.sensor)
-        {
-            document.bursts.push(burst);
+        if let Record::Burst(burst) = rounded(record) {
+            let mut documents = self.documents.iter_mut();
+            if let Some(document) = documents.find(|d| d.sensor == burst.sensor) {
+                document.bursts.push(burst);
+            }
         }
         Ok(())
     }

@@ -304,9 +304,7 @@ impl Site {
         let mut walls = Vec::new();
         for w in &raw.wall {
             let loss_db = w.loss_db.as_ref().map(|v| source.number(v, "loss_db")).transpose()?;
-            if let (Some(v), Some(span)) = (loss_db, &w.loss_db)
-                && v < 0.0
-            {
+            if let (Some(_), Some(span)) = (loss_db.filter(|v| *v < 0.0), &w.loss_db) {
                 return Err(source.wrong(span.span().start, "a wall cannot amplify: give a loss_db of 0 or more"));
             }
             walls.push(Wall {

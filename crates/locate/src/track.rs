@@ -463,11 +463,10 @@ impl Tracker {
 
     /// The best track by `score`, if one reaches `least`; the earlier of equals.
     fn best(&self, least: f64, score: impl Fn(&Track) -> Option<f64>) -> Option<usize> {
-        let mut best = None;
+        let mut best: Option<(usize, f64)> = None;
         for (i, track) in self.tracks.iter().enumerate() {
-            if let Some(s) = score(track)
-                && s > best.map_or(least, |(_, b)| b)
-            {
+            let better = |s: &f64| *s > best.map_or(least, |(_, b)| b);
+            if let Some(s) = score(track).filter(better) {
                 best = Some((i, s));
             }
         }
