@@ -17,16 +17,22 @@
 //! assert_eq!(samples, 100_000);
 //! ```
 
+mod clock;
+pub mod config;
 mod file;
 mod outlet;
+pub mod process;
 mod reader;
+pub mod receiver;
+mod rtl_tcp;
 #[cfg(feature = "soapy")]
-pub mod soapy;
+mod soapy;
 mod source;
+mod stream;
 mod synthetic;
 
 pub use file::{FileSource, Pace};
 pub use outlet::ReaderCounters;
-pub use reader::{ReaderConfig, ReaderHandle, ReaderMode, spawn_reader};
+pub use reader::{ReaderConfig, ReaderHandle, ReaderMode, Waiting, spawn_reader};
 pub use source::{Source, SourceError, SourceStatus};
 pub use synthetic::{SplitMix64, SyntheticSource};

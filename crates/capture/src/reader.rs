@@ -3,7 +3,7 @@
 use crate::outlet::{Inlet, Offered, Outlet, Patience, ReaderCounters, channel};
 use crate::source::{Source, SourceError};
 use cellwarden_types::IqBlock;
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -26,6 +26,17 @@ pub struct ReaderConfig {
     pub pool_blocks: usize,
     /// What to do when nobody takes them.
     pub mode: ReaderMode,
+}
+
+/// What waits for its receiver.
+#[derive(Debug)]
+pub enum Waiting {
+    /// A block.
+    Block(IqBlock),
+    /// Nothing by now.
+    Nothing,
+    /// There will be no more.
+    End,
 }
 
 /// The receiving end of a reader thread. Dropping it ends the thread.
@@ -61,6 +72,22 @@ impl ReaderHandle {
                     let what = "the reader thread died: this is a fault in cellwarden".to_owned();
                     Err(SourceError::Thread { what, source: None })
                 }
+            }
+        }
+    }
+
+    /// The next block, if there is one by now.
+    ///
+    /// # Errors
+    /// What the source failed with; after it comes the end.
+    pub fn try_recv(&mut self) -> Result<Waiting, SourceError> {
+        let Some(filled) = &self.filled else { return Ok(Waiting::End) };
+        match filled.try_recv() {
+            Ok(block) => block.map(Waiting::Block),
+            Err(TryRecvError::Empty) => Ok(Waiting::Nothing),
+            Err(TryRecvError::Disconnected) => {
+                self.filled = None;
+                Ok(Waiting::End)
             }
         }
     }

@@ -1,180 +1,266 @@
-//! A radio by SoapySDR: opens, tunes, streams. Receives only; no transmit call exists in this crate.
+//! A radio by SoapySDR: opens, sets, streams. Receives only; no transmit call exists in this crate.
 
-use crate::source::{Source, SourceError, SourceStatus};
-use cellwarden_types::{Gap, GapReason, Hertz, IqBlock, SampleFormat, SampleIndex, UtcNanos};
+use crate::config::{ChannelConfig, DeviceConfig, Gain};
+use crate::receiver::{ChannelInfo, PATIENCE_US, Read, Receiver};
+use crate::source::SourceError;
+use bytemuck::Pod;
+use cellwarden_types::{Hertz, SampleFormat};
 use num_complex::Complex;
-use soapysdr::{Direction, ErrorCode};
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use soapysdr::{Device, Direction, ErrorCode, Format, RxStream, StreamSample};
 
-/// What a radio is set to.
-#[derive(Clone, Debug)]
-pub struct SoapyConfig {
-    /// The device, in SoapySDR's `key=value,key=value`; empty for the first.
-    pub device: String,
-    /// Receive channel.
-    pub channel: usize,
-    /// Samples per second.
-    pub rate: Hertz,
-    /// Centre frequency.
-    pub center: Hertz,
-    /// Overall gain in dB; automatic gain is always switched off.
-    pub gain_db: f64,
-    /// The antenna's name, or the driver's choice.
-    pub antenna: Option<String>,
-    /// Ends after so many seconds of samples.
-    pub seconds: Option<f64>,
-}
+/// The legacy name under which many drivers take a correction in parts per million as a "frequency".
+const CORRECTION: &str = "CORR";
+/// Full scale of cs16, as this program reads it.
+const FULL_SCALE: f64 = 32768.0;
 
-/// A running receive stream in cs16.
-pub struct SoapySource {
-    config: SoapyConfig,
-    sensor: Arc<str>,
-    stream: soapysdr::RxStream<Complex<i16>>,
-    buffer: Vec<Complex<i16>>,
-    position: u64,
-    lost: u64,
-    /// UTC of the stream's first sample by the host's clock, which is late by the driver's buffering.
-    began: Option<UtcNanos>,
-    /// Hardware time after the last read. The crate does not say whether a read had one; a time that
-    /// did not change is none.
+/// All channels of a device, streaming.
+pub(crate) struct SoapyReceiver {
+    device: Device,
+    name: String,
+    channels: Vec<ChannelInfo>,
+    stream: Stream,
+    /// Device time after the last read. The crate does not say whether a read had one; a time that did not change is none.
     last_time_ns: i64,
-    expected_ns: Option<i64>,
-    overflow_pending: bool,
 }
 
-impl SoapySource {
-    /// Opens the device, sets it and starts the stream. Where the device takes another rate or centre than was asked,
-    /// what it took counts: bursts would lie in the wrong place otherwise.
-    ///
-    /// # Errors
-    /// What the driver refused, in its words.
-    pub fn open(mut config: SoapyConfig, sensor: Arc<str>) -> Result<Self, SourceError> {
-        let failed = |doing: &'static str| {
-            let device = config.device.clone();
-            move |e: soapysdr::Error| SourceError::Device { device, doing, reason: e.message }
-        };
-        let device = soapysdr::Device::new(config.device.as_str()).map_err(failed("opening"))?;
-        let channel = config.channel;
-        let channels = device.num_channels(Direction::Rx).map_err(failed("counting receive channels"))?;
-        if channel >= channels {
+/// A stream in the device's own format.
+enum Stream {
+    Cs8(Typed<Complex<i8>>),
+    Cu8(Typed<Complex<u8>>),
+    /// Numbers are shifted up by so many bits where the device's full scale is below that of 16 bits.
+    Cs16(Typed<Complex<i16>>, u32),
+    Cf32(Typed<Complex<f32>>),
+}
+
+struct Typed<T: StreamSample> {
+    stream: RxStream<T>,
+    buffers: Vec<Vec<T>>,
+}
+
+impl SoapyReceiver {
+    /// Opens the device `args`, sets it and starts its streams.
+    pub(crate) fn open(config: &DeviceConfig, args: &str) -> Result<Self, SourceError> {
+        let failed = |doing: &'static str| failed(&config.name, doing);
+        let device = Device::new(args).map_err(failed("opening"))?;
+        if let Some(source) = &config.clock_source {
+            device.set_clock_source(source.as_str()).map_err(failed("choosing the clock source"))?;
+        }
+        if let Some(source) = &config.time_source {
+            device.set_time_source(source.as_str()).map_err(failed("choosing the time source"))?;
+        }
+        let count = device.num_channels(Direction::Rx).map_err(failed("counting receive channels"))?;
+        if let Some(channel) = config.channels.iter().find(|c| c.number >= count) {
             return Err(SourceError::Device {
-                device: config.device.clone(),
+                device: config.name.clone(),
                 doing: "choosing the receive channel",
-                reason: format!("channel {channel} of {channels}"),
+                reason: format!("channel {} of {count}: they are numbered from 0", channel.number),
             });
         }
-        if let Some(antenna) = &config.antenna {
-            device.set_antenna(Direction::Rx, channel, antenna.as_str()).map_err(failed("choosing the antenna"))?;
+        for channel in &config.channels {
+            set(&device, config, channel)?;
         }
-        device.set_sample_rate(Direction::Rx, channel, config.rate.0).map_err(failed("setting the sample rate"))?;
-        device.set_frequency(Direction::Rx, channel, config.center.0, ()).map_err(failed("tuning"))?;
-        let rate = device.sample_rate(Direction::Rx, channel).map_err(failed("reading the sample rate"))?;
-        let center = device.frequency(Direction::Rx, channel).map_err(failed("reading the centre"))?;
-        if device.has_gain_mode(Direction::Rx, channel).unwrap_or(false) {
-            device.set_gain_mode(Direction::Rx, channel, false).map_err(failed("switching automatic gain off"))?;
-        }
-        device.set_gain(Direction::Rx, channel, config.gain_db).map_err(failed("setting the gain"))?;
-        let mut stream =
-            device.rx_stream::<Complex<i16>>(&[channel]).map_err(failed("making a receive stream in CS16"))?;
-        stream.activate(None).map_err(failed("starting the stream"))?;
-        for (what, asked, taken) in
-            [("sample rate", &mut config.rate, Hertz(rate)), ("centre", &mut config.center, Hertz(center))]
-        {
-            if (asked.0 - taken.0).abs() > 1.0 {
-                tracing::warn!(device = config.device, %asked, %taken, "The device took another {what}.");
-            }
-            *asked = taken;
-        }
-        if !(config.rate.0 > 0.0 && config.rate.0.is_finite() && config.center.0.is_finite()) {
-            let reason = format!("it says {} at {}", config.rate, config.center);
-            return Err(SourceError::Device { device: config.device, doing: "reading what it is set to", reason });
-        }
-        Ok(Self {
-            buffer: vec![Complex::new(0, 0); 1 << 16],
-            config,
-            sensor,
-            stream,
-            position: 0,
-            lost: 0,
-            began: None,
-            last_time_ns: 0,
-            expected_ns: None,
-            overflow_pending: false,
-        })
+        let numbers: Vec<usize> = config.channels.iter().map(|c| c.number).collect();
+        let mut stream = Stream::open(&device, &numbers, config)?;
+        stream.activate().map_err(failed("starting the stream"))?;
+        let format = stream.format();
+        let channels = config.channels.iter().map(|c| taken(&device, config, c, format)).collect::<Result<_, _>>()?;
+        Ok(Self { device, name: config.name.clone(), channels, stream, last_time_ns: 0 })
     }
 }
 
-impl Source for SoapySource {
-    fn template(&self) -> IqBlock {
-        IqBlock::empty(Arc::clone(&self.sensor), SampleFormat::Cs16, self.config.rate, self.config.center)
+/// What a driver refused, in its words.
+fn failed(device: &str, doing: &'static str) -> impl Fn(soapysdr::Error) -> SourceError {
+    let device = device.to_owned();
+    move |e| {
+        let reason = if e.message.is_empty() { format!("{:?}", e.code) } else { e.message };
+        SourceError::Device { device: device.clone(), doing, reason }
     }
+}
 
-    fn next(&mut self, block: &mut IqBlock, samples: usize) -> Result<SourceStatus, SourceError> {
-        let mut want = samples.min(self.buffer.len());
-        if let Some(seconds) = self.config.seconds {
-            let left = (seconds * self.config.rate.0) as u64;
-            want = want.min(left.saturating_sub(self.position + self.lost) as usize);
-            if want == 0 {
-                return Ok(SourceStatus::End);
+/// Sets a channel.
+fn set(device: &Device, config: &DeviceConfig, channel: &ChannelConfig) -> Result<(), SourceError> {
+    let failed = |doing: &'static str| failed(&config.name, doing);
+    let (rx, number) = (Direction::Rx, channel.number);
+    if let Some(antenna) = &channel.antenna {
+        device.set_antenna(rx, number, antenna.as_str()).map_err(failed("choosing the antenna"))?;
+    }
+    device.set_sample_rate(rx, number, config.rate.0).map_err(failed("setting the sample rate"))?;
+    if let Some(bandwidth) = config.bandwidth {
+        device.set_bandwidth(rx, number, bandwidth.0).map_err(failed("setting the bandwidth"))?;
+    }
+    let corrects = device.list_frequencies(rx, number).is_ok_and(|f| f.iter().any(|f| f == CORRECTION));
+    if config.ppm != 0.0 && corrects {
+        device
+            .set_component_frequency(rx, number, CORRECTION, config.ppm, ())
+            .map_err(failed("setting the correction in ppm"))?;
+    }
+    device.set_frequency(rx, number, asked(config, channel, corrects), ()).map_err(failed("tuning"))?;
+    if device.has_gain_mode(rx, number).unwrap_or(false) {
+        device.set_gain_mode(rx, number, false).map_err(failed("switching automatic gain off"))?;
+    }
+    match config.gain_of(channel) {
+        Some(Gain::Overall(db)) => device.set_gain(rx, number, *db).map_err(failed("setting the gain"))?,
+        Some(Gain::Stages(stages)) => {
+            for (stage, db) in stages {
+                device.set_gain_element(rx, number, stage.as_str(), *db).map_err(failed("setting a stage's gain"))?;
             }
         }
-        let read = match self.stream.read(&mut [&mut self.buffer[..want]], 200_000) {
-            Ok(0) => return Ok(SourceStatus::Idle),
-            Ok(n) => n,
-            Err(e) if e.code == ErrorCode::Timeout => return Ok(SourceStatus::Idle),
-            Err(e) if matches!(e.code, ErrorCode::Overflow | ErrorCode::Corruption) => {
-                self.overflow_pending = true;
-                return Ok(SourceStatus::Idle);
+        None => {}
+    }
+    Ok(())
+}
+
+/// What an oscillator is told that is `ppm` too fast and does not know it.
+fn asked(config: &DeviceConfig, channel: &ChannelConfig, corrects: bool) -> f64 {
+    if corrects { channel.center.0 } else { channel.center.0 / (1.0 + config.ppm * 1e-6) }
+}
+
+/// What a channel is set to by now.
+fn taken(
+    device: &Device,
+    config: &DeviceConfig,
+    channel: &ChannelConfig,
+    format: SampleFormat,
+) -> Result<ChannelInfo, SourceError> {
+    let failed = |doing: &'static str| failed(&config.name, doing);
+    let (rx, number) = (Direction::Rx, channel.number);
+    let rate = Hertz(device.sample_rate(rx, number).map_err(failed("reading the sample rate"))?);
+    let tuned = device.frequency(rx, number).map_err(failed("reading the centre"))?;
+    let corrects = device.list_frequencies(rx, number).is_ok_and(|f| f.iter().any(|f| f == CORRECTION));
+    // What it was not told exactly is what it hears elsewhere.
+    let center = Hertz(channel.center.0 + tuned - asked(config, channel, corrects));
+    for (what, asked, taken) in [("sample rate", config.rate, rate), ("centre", channel.center, center)] {
+        if (asked.0 - taken.0).abs() > 1.0 {
+            tracing::warn!(device = config.name, sensor = channel.sensor, %asked, %taken, "The device took another {what}.");
+        }
+    }
+    if !(rate.0 > 0.0 && rate.0.is_finite() && center.0.is_finite()) {
+        let reason = format!("it says {rate} at {center}");
+        return Err(SourceError::Device { device: config.name.clone(), doing: "reading what it is set to", reason });
+    }
+    let gain_db = device.gain(rx, number).ok().filter(|db| db.is_finite());
+    Ok(ChannelInfo { sensor: channel.sensor.clone(), format, rate, center, gain_db })
+}
+
+impl Stream {
+    /// Opens a stream in the device's own format, or in the one nearest to it that this program reads.
+    fn open(device: &Device, numbers: &[usize], config: &DeviceConfig) -> Result<Self, SourceError> {
+        let first = numbers.first().copied().unwrap_or(0);
+        // Where the driver's answer is no format, CS16: every driver has it.
+        let native = device.native_stream_format(Direction::Rx, first);
+        let (native, full_scale) = native.unwrap_or((Format::CS16, FULL_SCALE));
+        let offered = device.stream_formats(Direction::Rx, first).unwrap_or_default();
+        let has = |format: Format| offered.is_empty() || offered.contains(&format);
+        match native {
+            Format::CS8 if has(Format::CS8) => Ok(Self::Cs8(Typed::open(device, numbers, config)?)),
+            Format::CU8 if has(Format::CU8) => Ok(Self::Cu8(Typed::open(device, numbers, config)?)),
+            Format::CF32 if has(Format::CF32) && full_scale == 1.0 => {
+                Ok(Self::Cf32(Typed::open(device, numbers, config)?))
             }
-            Err(e) => {
-                return Err(SourceError::Device {
-                    device: self.config.device.clone(),
-                    doing: "reading samples",
-                    reason: if e.message.is_empty() { format!("{:?}", e.code) } else { e.message },
-                });
+            _ => {
+                // Twelve bits in sixteen, as they come: brought to where 0 dBFS is full scale.
+                let is_16_bit = native == Format::CS16 && full_scale >= 1.0;
+                let shift = if is_16_bit { (FULL_SCALE / full_scale).log2().round().clamp(0.0, 15.0) } else { 0.0 };
+                Ok(Self::Cs16(Typed::open(device, numbers, config)?, shift as u32))
             }
+        }
+    }
+
+    fn format(&self) -> SampleFormat {
+        match self {
+            Self::Cs8(_) => SampleFormat::Cs8,
+            Self::Cu8(_) => SampleFormat::Cu8,
+            Self::Cs16(..) => SampleFormat::Cs16,
+            Self::Cf32(_) => SampleFormat::Cf32,
+        }
+    }
+
+    fn activate(&mut self) -> Result<(), soapysdr::Error> {
+        match self {
+            Self::Cs8(s) => s.stream.activate(None),
+            Self::Cu8(s) => s.stream.activate(None),
+            Self::Cs16(s, _) => s.stream.activate(None),
+            Self::Cf32(s) => s.stream.activate(None),
+        }
+    }
+
+    /// Reads into `out`, and says how many samples and the stream's time.
+    fn read(&mut self, samples: usize, out: &mut [Vec<u8>]) -> Result<(usize, i64), soapysdr::Error> {
+        match self {
+            Self::Cs8(s) => s.read(samples, out, |_| {}),
+            Self::Cu8(s) => s.read(samples, out, |_| {}),
+            Self::Cs16(s, 0) => s.read(samples, out, |_| {}),
+            Self::Cs16(s, shift) => {
+                let factor = 1i16 << *shift;
+                let raise = |z: &mut [Complex<i16>]| {
+                    z.iter_mut().for_each(|z| {
+                        *z = Complex::new(z.re.saturating_mul(factor), z.im.saturating_mul(factor));
+                    });
+                };
+                s.read(samples, out, raise)
+            }
+            Self::Cf32(s) => s.read(samples, out, |_| {}),
+        }
+    }
+}
+
+impl<T: StreamSample + Pod> Typed<T> {
+    fn open(device: &Device, numbers: &[usize], config: &DeviceConfig) -> Result<Self, SourceError> {
+        let stream = device.rx_stream_args(numbers, config.stream.as_str());
+        let stream = stream.map_err(failed(&config.name, "making a receive stream"))?;
+        Ok(Self { stream, buffers: vec![Vec::new(); numbers.len()] })
+    }
+
+    fn read(
+        &mut self,
+        samples: usize,
+        out: &mut [Vec<u8>],
+        change: impl Fn(&mut [T]),
+    ) -> Result<(usize, i64), soapysdr::Error> {
+        for buffer in &mut self.buffers {
+            buffer.resize(samples, T::zeroed());
+        }
+        let count = if let [buffer] = self.buffers.as_mut_slice() {
+            self.stream.read(&mut [buffer], PATIENCE_US)?
+        } else {
+            let mut slices: Vec<&mut [T]> = self.buffers.iter_mut().map(Vec::as_mut_slice).collect();
+            self.stream.read(&mut slices, PATIENCE_US)?
         };
-        let now_ns = self.stream.time_ns();
-        let timed = now_ns != self.last_time_ns;
-        self.last_time_ns = now_ns;
-        let mut missing = 0;
-        if let (true, Some(expected)) = (timed, self.expected_ns) {
-            let late_s = (now_ns - expected) as f64 * 1e-9;
-            missing = (late_s * self.config.rate.0).round().max(0.0) as u64;
+        let count = count.min(samples);
+        for (buffer, bytes) in self.buffers.iter_mut().zip(out) {
+            change(&mut buffer[..count]);
+            bytes.extend_from_slice(bytemuck::cast_slice(&buffer[..count]));
         }
-        let length_ns = (read as f64 / self.config.rate.0 * 1e9).round() as i64;
-        self.expected_ns = if timed { Some(now_ns + length_ns) } else { self.expected_ns.map(|t| t + length_ns) };
-        // An overflow without a time: something is missing, and how much is not known; one sample marks it.
-        if self.overflow_pending && missing == 0 {
-            missing = 1;
-        }
-        self.overflow_pending = false;
-        self.lost += missing;
-        let place_s = (self.position + self.lost) as f64 / self.config.rate.0;
-        let read_s = read as f64 / self.config.rate.0;
-        block.time = Some(self.began.get_or_insert_with(|| now().plus_seconds(-read_s)).plus_seconds(place_s));
-        block.start = SampleIndex(self.position);
-        block.lost_before = self.lost;
-        if missing > 0 {
-            block.gaps_before.push(Gap {
-                sensor: Arc::clone(&self.sensor),
-                sample_start: self.position,
-                sample_count: missing,
-                reason: GapReason::Overflow,
-            });
-        }
-        for z in &self.buffer[..read] {
-            block.bytes.extend(z.re.to_le_bytes());
-            block.bytes.extend(z.im.to_le_bytes());
-        }
-        self.position += read as u64;
-        Ok(SourceStatus::Filled)
+        Ok((count, self.stream.time_ns()))
     }
 }
 
-/// The host's clock.
-fn now() -> UtcNanos {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UtcNanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+impl Receiver for SoapyReceiver {
+    fn channels(&self) -> &[ChannelInfo] {
+        &self.channels
+    }
+
+    fn read(&mut self, samples: usize, buffers: &mut [Vec<u8>]) -> Result<Read, SourceError> {
+        match self.stream.read(samples, buffers) {
+            Ok((0, _)) => Ok(Read::Idle),
+            Ok((_, now_ns)) => {
+                let device_ns = (now_ns != self.last_time_ns).then_some(now_ns);
+                self.last_time_ns = now_ns;
+                Ok(Read::Samples { device_ns })
+            }
+            Err(e) if e.code == ErrorCode::Timeout => Ok(Read::Idle),
+            Err(e) if matches!(e.code, ErrorCode::Overflow | ErrorCode::Corruption | ErrorCode::TimeError) => {
+                Ok(Read::Lost)
+            }
+            Err(e) => Err(failed(&self.name, "reading samples")(e)),
+        }
+    }
+
+    fn temperature_celsius(&self) -> Option<f64> {
+        let names = self.device.list_sensors().ok()?;
+        let name = names.iter().find(|n| n.to_lowercase().contains("temp"))?;
+        let text = self.device.read_sensor(name.as_str()).ok()?;
+        let celsius: f64 = text.trim().parse().ok()?;
+        (-80.0..200.0).contains(&celsius).then_some(celsius)
+    }
 }

@@ -23,6 +23,8 @@ pub enum Command {
     Info(InfoArgs),
     Check(CheckArgs),
     Bench(BenchArgs),
+    #[command(hide = true, name = crate::cmd::capture::NAME)]
+    Capture(CaptureArgs),
     /// Print a completion script for your shell
     ///
     /// cellwarden completions bash > /etc/bash_completion.d/cellwarden
@@ -98,7 +100,7 @@ pub struct ReplayArgs {
 }
 
 /// How to listen, and how to print.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ListenArgs {
     /// The site file: blocks, sensors, outside
     #[arg(long, value_name = "SITE.toml")]
@@ -120,42 +122,68 @@ pub struct ListenArgs {
     pub state: Option<PathBuf>,
 }
 
-/// Find phones with a radio, until Ctrl-C
+/// Find phones with receivers, until Ctrl-C
 ///
-/// Opens a receiver through SoapySDR and reports hits as they open, change and close. One radio, one
-/// channel. cellwarden only receives. Automatic gain is switched off: levels place phones.
+/// Reports hits as they open, change and close. Without options the devices are those of
+/// /etc/cellwarden/cellwarden.toml and conf.d beside it; --config names another file; with --rate,
+/// --center and a source it is one receiver, for a quick look. cellwarden only receives. Automatic
+/// gain is switched off: levels place phones.
 #[derive(Debug, Args)]
-#[cfg_attr(not(feature = "soapy"), allow(dead_code))]
 #[command(after_help = "Examples:
+  cellwarden run --config box.toml
   cellwarden run --device driver=rtlsdr --center 902.4M --rate 2.4M --gain 30
-  cellwarden run --device driver=airspy,serial=1 --center 897.5M --rate 10M --gain 12 --site site.toml a-west")]
+  cellwarden run --device driver=airspy,serial=1 --center 897.5M --rate 10M --gain 12 --site site.toml a-west
+  cellwarden run --rtl-tcp 10.0.0.7:1234 --center 902.4M --rate 2.4M --gain 30
+  rx_sdr -f 902.4M -s 2.4M -F CS16 - | cellwarden run --stdin cs16 --center 902.4M --rate 2.4M")]
 pub struct RunArgs {
     /// The sensor's name, as the site file has it
     #[arg(value_name = "SENSOR", default_value = "radio")]
     pub sensor: String,
-    /// The device, in SoapySDR's key=value,key=value; empty for the first that is found
-    #[arg(long, short = 'd', value_name = "ARGS", default_value = "")]
-    pub device: String,
+    /// The configuration [default: /etc/cellwarden/cellwarden.toml]
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    /// A SoapySDR device, key=value,key=value; empty for the first that is found
+    #[arg(long, short = 'd', value_name = "ARGS", conflicts_with_all = ["rtl_tcp", "stdin"])]
+    pub device: Option<String>,
+    /// A server of rtl_tcp
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "stdin")]
+    pub rtl_tcp: Option<String>,
+    /// Samples from standard input: cu8, cs8, cs16 or cf32
+    #[arg(long, value_name = "TYPE")]
+    pub stdin: Option<SampleFormat>,
     /// Receive channel
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub channel: usize,
     /// Centre frequency in hertz, with k, M or G (902.4M)
     #[arg(long, value_name = "HZ", value_parser = positive)]
-    pub center: Hertz,
+    pub center: Option<Hertz>,
     /// Sample rate in hertz, with k, M or G (10M)
     #[arg(long, value_name = "HZ", value_parser = positive)]
-    pub rate: Hertz,
+    pub rate: Option<Hertz>,
     /// Overall gain in dB
     #[arg(long, value_name = "DB", allow_negative_numbers = true)]
-    pub gain: f64,
+    pub gain: Option<f64>,
     /// The antenna's name [default: the driver's choice]
     #[arg(long, value_name = "NAME")]
     pub antenna: Option<String>,
+    /// Bandwidth of the analogue filter [default: the driver's choice]
+    #[arg(long, value_name = "HZ", value_parser = positive)]
+    pub bandwidth: Option<Hertz>,
+    /// What the receiver's oscillator is too fast, in parts per million
+    #[arg(long, value_name = "PPM", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub ppm: f64,
     /// End after so many seconds of samples
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub seconds: Option<f64>,
     #[command(flatten)]
     pub listen: ListenArgs,
+}
+
+/// What the daemon tells its capture process.
+#[derive(Debug, Args)]
+pub struct CaptureArgs {
+    /// JSON
+    pub task: String,
 }
 
 /// The detector's depth.

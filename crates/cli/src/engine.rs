@@ -1,4 +1,4 @@
-//! Drives recordings and radios through the detectors: all sensors in step, of recordings the same result every time.
+//! Drives recordings through the detectors: all sensors in step, and the same result every time.
 //!
 //! A round advances every sensor by a quarter of a second of its samples, sensors in parallel. What a
 //! round finds is held back until no sensor can add anything earlier, then handed on in order of time.
@@ -20,9 +20,8 @@ const ROUND_S: f64 = 0.25;
 /// A detector may still report what began so long before its place in the stream: a chunk, a
 /// cluster and its margins.
 const SETTLED_S: f64 = 0.15;
-/// Blocks between reader and detector; of a radio, which does not wait, at least as many as hold [`LIVE_POOL_S`].
+/// Blocks between reader and detector.
 const POOL_BLOCKS: usize = 4;
-const LIVE_POOL_S: f64 = 2.0;
 
 /// What the command line says of raw samples.
 pub fn open_options(raw: &RawArgs) -> OpenOptions {
@@ -52,11 +51,11 @@ pub fn checked_rate(rate: Hertz, what: &dyn std::fmt::Display) -> Result<(), Fai
     Err(Failure::Run(format!("{what}: the sample rate is {rate}: cellwarden works from {low} to {high}")))
 }
 
-/// A recording or a radio that plays the part of a sensor.
+/// A recording that plays the part of a sensor.
 pub struct SensorRun {
     /// The sensor's name.
     pub name: Arc<str>,
-    /// UTC of the recording's first sample; of a radio, its bursts tell.
+    /// UTC of the recording's first sample.
     pub start_time: Option<UtcNanos>,
     /// Length, where it is known, in samples.
     pub samples: Option<u64>,
@@ -92,15 +91,11 @@ impl SensorRun {
         samples: Option<u64>,
         config: DetectConfig,
         block_samples: usize,
-        mode: ReaderMode,
     ) -> Result<Self, Failure> {
         let template = source.template();
         checked_rate(template.rate, &template.sensor)?;
-        let pool_blocks = match mode {
-            ReaderMode::Replay => POOL_BLOCKS,
-            ReaderMode::Live => POOL_BLOCKS.max((LIVE_POOL_S * template.rate.0 / block_samples as f64).ceil() as usize),
-        };
-        let reader = spawn_reader(source, ReaderConfig { block_samples, pool_blocks, mode }).map_err(Failure::run)?;
+        let config_of_reader = ReaderConfig { block_samples, pool_blocks: POOL_BLOCKS, mode: ReaderMode::Replay };
+        let reader = spawn_reader(source, config_of_reader).map_err(Failure::run)?;
         Ok(Self {
             detector: Detector::new(Arc::clone(&template.sensor), config),
             name: template.sensor,
@@ -171,12 +166,6 @@ impl SensorRun {
             overload: 0,
             deep_skipped: counts.deep_skipped,
         }
-    }
-
-    /// Set it, and the sensor ends as at the end of a recording.
-    #[cfg(feature = "soapy")]
-    pub fn stop(&self) -> Arc<std::sync::atomic::AtomicBool> {
-        self.reader.stop()
     }
 }
 

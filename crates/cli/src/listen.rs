@@ -9,7 +9,7 @@ use cellwarden_detect::{Depth, DetectConfig};
 use cellwarden_locate::hit::REPORTED_LEAST;
 use cellwarden_locate::{JoinConfig, Joiner, SensorInfo, Site};
 use cellwarden_report::{OutputFormat, Sink};
-use cellwarden_types::{Hit, Record, Summary};
+use cellwarden_types::{Hit, Record, SensorLedger, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -24,7 +24,8 @@ pub struct Listening<'a> {
     pub site: Option<Site>,
     /// How the detectors work.
     pub config: DetectConfig,
-    config_sha256: String,
+    /// SHA-256 of the configuration that makes the result.
+    pub config_sha256: String,
     args: &'a ListenArgs,
     live: bool,
     began: Instant,
@@ -50,22 +51,9 @@ impl<'a> Listening<'a> {
         restore_states(args.state.as_deref(), &mut engine)?;
         // Made after the first round: placing needs each sensor's noise floor.
         let mut joiner: Option<Joiner> = None;
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(args.threads.map_or(0, usize::from))
-            .build()
-            .map_err(|e| Failure::Run(format!("starting threads: {e}")))?;
-        let stdout = std::io::stdout();
-        let terminal = stdout.is_terminal();
-        let format = args.format.unwrap_or(if terminal { Format::Table } else { Format::Jsonl });
-        let out = BufWriter::new(stdout);
-        let (colour, live) = (terminal && colour_wanted(), *live);
-        let mut sink: Box<dyn Sink> = match format {
-            Format::Table => cellwarden_report::sink(OutputFormat::Table { colour, live }, out),
-            Format::Jsonl => cellwarden_report::sink(OutputFormat::Jsonl, out),
-            Format::Csv => cellwarden_report::sink(OutputFormat::Csv { bursts: args.bursts }, out),
-            Format::Sigmf => Box::new(SigmfSink::new(out, documents)),
-        };
-        let show_bursts = args.bursts || format == Format::Sigmf;
+        let pool = self.pool()?;
+        let (mut sink, show_bursts) = self.sink(documents);
+        let (terminal, live) = (std::io::stdout().is_terminal(), *live);
         // Lines that come as it goes would break the bar.
         let bar = if terminal && (live || show_bursts) { ProgressBar::hidden() } else { progress_bar(&engine) };
         let mut totals = Totals::default();
@@ -105,41 +93,75 @@ impl<'a> Listening<'a> {
         hits.extend(joiner.map(Joiner::finish).unwrap_or_default());
         emit(&mut hits, live, &mut totals, sink.as_mut())?;
         bar.finish_and_clear();
-        sink.record(&Record::Summary(self.summary(&engine, totals)))?;
+        let ledgers = engine.sensors.iter().map(|s| (s.name.to_string(), s.ledger())).collect();
+        sink.record(&Record::Summary(self.summary(ledgers, engine.seconds(), totals)))?;
         sink.finish()?;
         say_what_was_odd(&engine);
         write_states(args.state.as_deref(), &engine)?;
         outcome
     }
 
-    fn summary(&self, engine: &Engine, totals: Totals) -> Summary {
+    /// Threads for the detectors.
+    pub fn pool(&self) -> Result<rayon::ThreadPool, Failure> {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(self.args.threads.map_or(0, usize::from))
+            .build()
+            .map_err(|e| Failure::Run(format!("starting threads: {e}")))
+    }
+
+    /// What prints, and whether bursts are printed as well.
+    pub fn sink(&self, documents: Vec<Document>) -> (Box<dyn Sink>, bool) {
+        let stdout = std::io::stdout();
+        let terminal = stdout.is_terminal();
+        let format = self.args.format.unwrap_or(if terminal { Format::Table } else { Format::Jsonl });
+        let out = BufWriter::new(stdout);
+        let (colour, live) = (terminal && colour_wanted(), self.live);
+        let sink: Box<dyn Sink> = match format {
+            Format::Table => cellwarden_report::sink(OutputFormat::Table { colour, live }, out),
+            Format::Jsonl => cellwarden_report::sink(OutputFormat::Jsonl, out),
+            Format::Csv => cellwarden_report::sink(OutputFormat::Csv { bursts: self.args.bursts }, out),
+            Format::Sigmf => Box::new(SigmfSink::new(out, documents)),
+        };
+        (sink, self.args.bursts || format == Format::Sigmf)
+    }
+
+    /// The last line of a run over `seconds` of signal.
+    pub fn summary(&self, ledgers: BTreeMap<String, SensorLedger>, seconds: f64, totals: Totals) -> Summary {
         let wall_s = self.began.elapsed().as_secs_f64();
-        let ledgers: BTreeMap<_, _> = engine.sensors.iter().map(|s| (s.name.to_string(), s.ledger())).collect();
         let samples: u64 = ledgers.values().map(|l| l.processed).sum();
         Summary {
             schema: 1,
-            software: format!("cellwarden {}", env!("CARGO_PKG_VERSION")),
+            software: software(),
             config_sha256: self.config_sha256.clone(),
             samples,
-            seconds: engine.seconds(),
+            seconds,
             lost_samples: ledgers.values().map(|l| l.overflow + l.dropped).sum(),
             bursts: totals.bursts,
             hits: totals.hits,
             sensors: ledgers,
             wall_s,
             msps: samples as f64 / wall_s / 1e6,
-            realtime_factor: engine.seconds() / wall_s,
+            realtime_factor: seconds / wall_s,
         }
     }
 }
 
-#[derive(Default)]
-struct Totals {
-    bursts: BTreeMap<String, u64>,
-    hits: BTreeMap<String, u64>,
+/// This program and its version.
+pub fn software() -> String {
+    format!("cellwarden {}", env!("CARGO_PKG_VERSION"))
 }
 
-fn emit(hits: &mut Vec<Hit>, live: bool, totals: &mut Totals, sink: &mut dyn Sink) -> Result<(), Failure> {
+/// What was found, counted.
+#[derive(Default)]
+pub struct Totals {
+    /// Bursts by standard.
+    pub bursts: BTreeMap<String, u64>,
+    /// Closed hits by block.
+    pub hits: BTreeMap<String, u64>,
+}
+
+/// Prints hits: those that stand, and with `live` those that open and change.
+pub fn emit(hits: &mut Vec<Hit>, live: bool, totals: &mut Totals, sink: &mut dyn Sink) -> Result<(), Failure> {
     for hit in hits.drain(..) {
         let closed = hit.state == cellwarden_types::HitState::Closed;
         // One that was opened and came to nothing is closed for those who saw it open; to others it is none.

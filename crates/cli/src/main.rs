@@ -2,9 +2,12 @@
 
 mod args;
 mod cmd;
+mod config;
+mod daemon;
 mod engine;
 mod failure;
 mod listen;
+mod live;
 mod sigmf_sink;
 
 use clap::Parser;

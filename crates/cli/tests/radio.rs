@@ -122,7 +122,7 @@ fn what_a_device_refuses_is_one_clear_line() {
         (&["--device", "driver=recording,file=/nonexistent", "--rate", "1M"], "cannot read /nonexistent", 1),
         (&["--device", &radio, "--rate", "200M"], "at most 100 MHz", 1),
         (&["--device", &radio, "--rate", "1M", "--channel", "3"], "channel 3 of 1", 1),
-        (&["--device", &radio, "--rate", "1M", "--seconds", "-1"], "--seconds", 2),
+        (&["--device", &radio, "--rate", "1M", "--seconds", "-1"], "seconds: want more than 0", 2),
         (&["--device", &radio, "--rate", "1M", "--format", "sigmf"], "replay", 2),
     ] {
         let output = command(&[&["run", "--center", CENTER, "--gain", "20"], args].concat()).output().expect("runs");

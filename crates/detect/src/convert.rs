@@ -55,6 +55,26 @@ pub fn count_unusable(format: SampleFormat, bytes: &[u8]) -> u64 {
     bytes.chunks_exact(8).filter(|b| bad(b)).count() as u64
 }
 
+/// How many samples have a part at the converter's end: what was louder is not known.
+pub fn count_clipped(format: SampleFormat, bytes: &[u8]) -> u64 {
+    let count = |size: usize, is_end: fn(&[u8]) -> bool| bytes.chunks_exact(size).filter(|b| is_end(b)).count() as u64;
+    match format {
+        SampleFormat::Cu8 => count(2, |b| b.iter().any(|&v| v == 0 || v == u8::MAX)),
+        SampleFormat::Cs8 => count(2, |b| b.iter().any(|&v| v as i8 == i8::MAX || v as i8 == i8::MIN)),
+        // Converters of 12 and 14 bits end some steps below.
+        SampleFormat::Cs16 => {
+            count(4, |b| b.chunks_exact(2).any(|v| i16::from_le_bytes([v[0], v[1]]).unsigned_abs() >= CS16_END))
+        }
+        SampleFormat::Cf32 => {
+            count(8, |b| b.chunks_exact(4).any(|v| f32::from_le_bytes([v[0], v[1], v[2], v[3]]).abs() >= CF32_END))
+        }
+    }
+}
+
+/// A converter of 12 bits ends at 2047 of 2048, in 16 bits at 32752.
+const CS16_END: u16 = 32_752;
+const CF32_END: f32 = CS16_END as f32 / 32768.0;
+
 /// The lowest power density that the format can hold, in 1/Hz over full scale: its own rounding.
 ///
 /// A recording padded with zeros has no noise; this is what its floor is taken to be.
@@ -85,6 +105,23 @@ mod tests {
         bytes.extend((-0.25f32).to_le_bytes());
         convert(SampleFormat::Cf32, &bytes, &mut z);
         assert_eq!(z[0], Complex32::new(1.0, -0.25));
+    }
+
+    #[test]
+    fn clipped_samples_are_counted_in_every_format() {
+        let cs16: Vec<u8> =
+            [0i16, 32_752, 5, 6, -32_768, 0, 32_000, -32_000].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let cf32: Vec<u8> =
+            [0.0f32, 1.0, 0.5, 0.5, -1.0, 0.0, 0.9, -0.9].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let cs8: Vec<u8> = [0i8, 127, 5, 6, -128, 0, 120, -120].iter().map(|v| *v as u8).collect();
+        for (format, bytes) in [
+            (SampleFormat::Cs16, cs16),
+            (SampleFormat::Cf32, cf32),
+            (SampleFormat::Cs8, cs8),
+            (SampleFormat::Cu8, vec![128, 255, 130, 130, 0, 128, 250, 5]),
+        ] {
+            assert_eq!(count_clipped(format, &bytes), 2, "{format:?}");
+        }
     }
 
     #[test]

@@ -33,6 +33,8 @@ const CLUSTER_LONGEST_S: f64 = 12e-3;
 const HELD_S: f64 = 0.05;
 /// A chunk, and what a block brings beyond it.
 const INCOMING_S: f64 = 0.025;
+/// A source that follows another clock moves a stream's time by more than this; what a recording rounds is less.
+const CLOCK_STEP_S: f64 = 1e-6;
 /// Rows are made in so many tasks.
 const TASKS: usize = 4;
 
@@ -126,6 +128,9 @@ impl Detector {
             self.finish(out);
             self.stream = Some(Stream::new(block, &self.config, &self.remembered));
         }
+        if let Some(stream) = &mut self.stream {
+            stream.keep_time(block);
+        }
         self.counts.processed += block.samples() as u64;
         self.counts.unusable += count_unusable(block.format, &block.bytes);
         if self.config.depth == Depth::Energy {
@@ -177,6 +182,13 @@ impl Detector {
     /// Its bursts are then not believed.
     pub fn iq_swapped(&self) -> Option<u32> {
         self.swapped.mirrored_bursts()
+    }
+
+    /// UTC before which nothing more will be reported to begin; none without samples or where they have no time.
+    pub fn settled(&self) -> Option<UtcNanos> {
+        let stream = self.stream.as_ref()?;
+        let sample = stream.settled_sample().saturating_sub(stream.origin) as f64;
+        Some(stream.origin_time?.plus_seconds(sample / stream.rate.0))
     }
 
     /// What the detector has learned, to be written out.
@@ -248,6 +260,25 @@ impl Stream {
             && block.rate == self.rate
             && block.center == self.center
             && block.format == self.format
+    }
+
+    /// The clock of a stream that lasts for weeks is set anew by its source; what a recording rounds is no such step.
+    fn keep_time(&mut self, block: &IqBlock) {
+        if let (Some(origin), Some(time)) = (self.origin_time, block.time) {
+            let expected = origin.plus_seconds((block.start.0 - self.origin) as f64 / self.rate.0);
+            let off_s = time.seconds_since(expected);
+            if off_s.abs() > CLOCK_STEP_S {
+                self.origin_time = Some(origin.plus_seconds(off_s));
+            }
+        }
+    }
+
+    /// The first sample of the recording at which something may begin that was not reported yet.
+    fn settled_sample(&self) -> u64 {
+        let open = self.frame_start(self.segmenter.open_since());
+        let waiting = self.pending.iter().map(|s| s.region.start + self.origin).min().unwrap_or(u64::MAX);
+        // A preamble is found from pieces that begin after it.
+        open.min(waiting).saturating_sub((MARGIN_S * self.rate.0) as u64)
     }
 
     fn frame_start(&self, frame: u64) -> u64 {

@@ -30,6 +30,8 @@ const SPLASH: f32 = 3e-3;
 /// its inverse is small is made of such: it sweeps the band as one or two lines.
 const GLIMPSE_LEAST_CELLS: f64 = 2.0;
 const GLIMPSE_LEAST_SNR_DB: f64 = 12.0;
+/// Frames around a track in which its edges are sought.
+const EDGE_FRAMES: u64 = 4;
 /// Level in its own edges below which a region is what is left of a chance peak.
 const LEAST_SNR_DB: f64 = 2.0;
 /// Skirts of a strong emission: (reach in Hz, level below its peak). GMSK is 30 dB down at 200 kHz
@@ -150,6 +152,12 @@ impl Segmenter {
                 self.measure_ended(floor, out);
             }
         }
+    }
+
+    /// The first frame that may be part of a region that was not reported yet.
+    pub fn open_since(&self) -> u64 {
+        // A region is measured from some frames before its track.
+        self.tracks.iter().map(|t| t.first).min().unwrap_or(self.next).min(self.next).saturating_sub(EDGE_FRAMES)
     }
 
     /// Ends all tracks: the stream is over, or broken.
@@ -320,9 +328,8 @@ impl Segmenter {
         let n = self.geometry.n_fft;
         let held = self.rows_first..self.rows_first + (self.rows.len() / n) as u64;
         // A sum that begins at frame f is centred on f + 1.5: the emission's core begins one later.
-        let lead = 4;
-        let from = track.first.saturating_sub(lead).max(held.start);
-        let to = (track.last + SUM_FRAMES as u64 + lead).min(held.end);
+        let from = track.first.saturating_sub(EDGE_FRAMES).max(held.start);
+        let to = (track.last + SUM_FRAMES as u64 + EDGE_FRAMES).min(held.end);
         if track.last < track.first || from >= to {
             return None;
         }

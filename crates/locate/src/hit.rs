@@ -93,6 +93,14 @@ impl Joiner {
         self.floors.len() - 1
     }
 
+    /// Sets what a sensor can hear at best, in dBFS/Hz: its floor when it is known, not a number while it does not listen.
+    /// What a sensor did not hear then says nothing.
+    pub fn set_noise(&mut self, sensor: usize, noise_dbfs_per_hz: f64) {
+        if let Some(floor) = self.floors.get_mut(sensor) {
+            floor.noise_dbfs_per_hz = noise_dbfs_per_hz;
+        }
+    }
+
     /// The common clock, in seconds from the earliest recording's first sample.
     pub fn clock_s(&self, time: Option<UtcNanos>, start_s: f64) -> f64 {
         match (time, self.base) {

@@ -1,6 +1,7 @@
 //! One subcommand a file.
 
 pub mod bench;
+pub mod capture;
 pub mod check;
 pub mod info;
 pub mod replay;
@@ -20,6 +21,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Info(args) => info::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Capture(args) => capture::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cellwarden", &mut std::io::stdout());
             Ok(())

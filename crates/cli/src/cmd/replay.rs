@@ -5,7 +5,7 @@ use crate::engine::{Engine, SensorRun, open_options, open_recording};
 use crate::failure::Failure;
 use crate::listen::Listening;
 use crate::sigmf_sink::Document;
-use cellwarden_capture::{FileSource, Pace, ReaderMode};
+use cellwarden_capture::{FileSource, Pace};
 use cellwarden_iq::Recording;
 use cellwarden_locate::Site;
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     let start = |(recording, name): (Recording, String)| {
         let samples = recording.info.samples;
         let source = FileSource::new(recording, Arc::from(name), pace);
-        SensorRun::start(Box::new(source), samples, listening.config, args.block_samples as usize, ReaderMode::Replay)
+        SensorRun::start(Box::new(source), samples, listening.config, args.block_samples as usize)
     };
     let sensors = recordings.into_iter().map(start).collect::<Result<_, _>>()?;
     listening.run(Engine::new(sensors), documents)

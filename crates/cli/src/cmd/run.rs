@@ -1,68 +1,65 @@
-//! `cellwarden run`: a radio in, hits per cell block out, as they come.
+//! `cellwarden run`: receivers in, hits per cell block out, as they come.
 
 use crate::args::RunArgs;
+use crate::config::{self, Config};
+use crate::daemon;
 use crate::failure::Failure;
+use cellwarden_capture::config::{ChannelConfig, DeviceConfig, Gain};
+use cellwarden_types::Hertz;
+use std::path::Path;
 
-/// Listens until the radio ends, the time is over, or a signal comes.
-#[cfg(feature = "soapy")]
+/// Listens until the receivers end, the time is over, or a signal comes.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
-    soapy::run(args)
+    let config = match (&args.config, device(args)?) {
+        (Some(path), None) => Config::load(path)?,
+        (None, None) => Config::load(Path::new(config::PATH))?,
+        (None, Some(device)) => {
+            let config = Config::of(device);
+            config.check().map_err(Failure::Usage)?;
+            config
+        }
+        (Some(_), Some(_)) => {
+            return Err(Failure::Usage("--config names the devices: leave the other options out".to_owned()));
+        }
+    };
+    daemon::run(config, &args.listen)
 }
 
-/// Says how to get radios.
-#[cfg(not(feature = "soapy"))]
-pub fn run(_: &RunArgs) -> Result<(), Failure> {
-    Err(Failure::Usage(
-        "this cellwarden was built without radios: install libsoapysdr-dev, then \
-         cargo build --release -p cellwarden-cli --features soapy"
-            .to_owned(),
-    ))
-}
-
-#[cfg(feature = "soapy")]
-mod soapy {
-    use crate::args::{Format, RunArgs};
-    use crate::cmd::replay::known_sensor;
-    use crate::engine::{Engine, SensorRun};
-    use crate::failure::Failure;
-    use crate::listen::Listening;
-    use cellwarden_capture::ReaderMode;
-    use cellwarden_capture::soapy::{SoapyConfig, SoapySource};
-    use signal_hook::consts::TERM_SIGNALS;
-    use std::sync::Arc;
-
-    /// Samples in a block: 2 to 30 ms at the rates of radios.
-    const BLOCK_SAMPLES: usize = 65_536;
-
-    pub fn run(args: &RunArgs) -> Result<(), Failure> {
-        if args.seconds.is_some_and(|s| !(s > 0.0 && s.is_finite())) {
-            return Err(Failure::Usage("--seconds: want more than 0".to_owned()));
-        }
-        if args.listen.format == Some(Format::Sigmf) {
-            return Err(Failure::Usage("--format sigmf annotates a recording: replay one".to_owned()));
-        }
-        let listening = Listening::new(&args.listen, true)?;
-        if let Some(site) = &listening.site {
-            known_sensor(site, &args.sensor, |known| format!("cellwarden run … {known}"))?;
-        }
-        let config = SoapyConfig {
-            device: args.device.clone(),
-            channel: args.channel,
-            rate: args.rate,
-            center: args.center,
-            gain_db: args.gain,
-            antenna: args.antenna.clone(),
-            seconds: args.seconds,
-        };
-        let source = SoapySource::open(config, Arc::from(args.sensor.as_str())).map_err(Failure::run)?;
-        let sensor = SensorRun::start(Box::new(source), None, listening.config, BLOCK_SAMPLES, ReaderMode::Live)?;
-        for signal in TERM_SIGNALS {
-            // The first ends the run, with everything written; the second ends the process.
-            let stop = sensor.stop();
-            let failed = |e| Failure::Run(format!("asking for signals: {e}"));
-            signal_hook::flag::register_conditional_shutdown(*signal, 1, Arc::clone(&stop)).map_err(failed)?;
-            signal_hook::flag::register(*signal, stop).map_err(failed)?;
-        }
-        listening.run(Engine::new(vec![sensor]), Vec::new())
+/// The device that the command line describes, if it does.
+fn device(args: &RunArgs) -> Result<Option<DeviceConfig>, Failure> {
+    let described = args.device.is_some()
+        || args.rtl_tcp.is_some()
+        || args.stdin.is_some()
+        || args.rate.is_some()
+        || args.center.is_some()
+        || args.gain.is_some();
+    if !described {
+        return Ok(None);
     }
+    let wanted = |what: Option<Hertz>, name: &str| {
+        what.ok_or_else(|| Failure::Usage(format!("{name} is missing: a receiver needs it, as in {name} 10M")))
+    };
+    let other = args.rtl_tcp.is_some() || args.stdin.is_some();
+    let soapy = args.device.clone().or_else(|| (!other).then(String::new));
+    Ok(Some(DeviceConfig {
+        name: args.sensor.clone(),
+        soapy,
+        rtl_tcp: args.rtl_tcp.clone(),
+        stdin: args.stdin,
+        rate: wanted(args.rate, "--rate")?,
+        gain: args.gain.map(Gain::Overall),
+        ppm: args.ppm,
+        bandwidth: args.bandwidth,
+        clock_source: None,
+        time_source: None,
+        stream: String::new(),
+        seconds: args.seconds,
+        channels: vec![ChannelConfig {
+            sensor: args.sensor.clone(),
+            number: args.channel,
+            center: wanted(args.center, "--center")?,
+            antenna: args.antenna.clone(),
+            gain: None,
+        }],
+    }))
 }

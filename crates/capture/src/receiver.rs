@@ -1,0 +1,93 @@
+//! What every receiver can do: all channels of a device, read together. Receives only.
+
+use crate::config::{ChannelConfig, DeviceConfig, Origin};
+use crate::source::SourceError;
+use cellwarden_types::{Hertz, SampleFormat};
+use serde::{Deserialize, Serialize};
+
+/// How long a read waits for samples.
+pub(crate) const PATIENCE_US: i64 = 200_000;
+
+/// What a channel is set to, as the device says: bursts would lie in the wrong place if it were what was asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChannelInfo {
+    /// The sensor's name.
+    pub sensor: String,
+    /// How its samples are to be read.
+    pub format: SampleFormat,
+    /// Complex samples per second.
+    pub rate: Hertz,
+    /// Centre frequency.
+    pub center: Hertz,
+    /// Overall gain, where the driver tells.
+    pub gain_db: Option<f64>,
+}
+
+impl ChannelInfo {
+    /// What is asked for, of a source that cannot be asked what it does.
+    pub(crate) fn as_asked(device: &DeviceConfig, channel: &ChannelConfig, format: SampleFormat) -> Self {
+        Self { sensor: channel.sensor.clone(), format, rate: device.rate, center: channel.center, gain_db: None }
+    }
+}
+
+/// What a read gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// As many samples of every channel.
+    Samples {
+        /// The device's time of the first, where it gives one.
+        device_ns: Option<i64>,
+    },
+    /// Nothing came in time.
+    Idle,
+    /// Samples were lost; how many, the device's next time tells.
+    Lost,
+    /// There will be no more.
+    End,
+}
+
+/// A device whose streams run.
+pub trait Receiver: Send {
+    /// Its channels, in the order of the configuration.
+    fn channels(&self) -> &[ChannelInfo];
+
+    /// Reads at most `samples` samples of every channel into `buffers` of whole samples, which are empty and keep their
+    /// capacity. Waits a fifth of a second at most, if its driver does as it should.
+    ///
+    /// # Errors
+    /// When there can be no more samples because something failed.
+    fn read(&mut self, samples: usize, buffers: &mut [Vec<u8>]) -> Result<Read, SourceError>;
+
+    /// The device's temperature in degrees Celsius, where it tells.
+    fn temperature_celsius(&self) -> Option<f64> {
+        None
+    }
+}
+
+/// Opens the device, sets it and starts its streams.
+///
+/// # Errors
+/// What the device, or the configuration, does not allow.
+pub fn open(config: &DeviceConfig) -> Result<Box<dyn Receiver>, SourceError> {
+    let wrong = |reason: String| SourceError::Device {
+        device: config.name.clone(),
+        doing: "reading its configuration",
+        reason,
+    };
+    config.check().map_err(|e| wrong(e.what))?;
+    match config.origin().map_err(|e| wrong(e.what))? {
+        #[cfg(feature = "soapy")]
+        Origin::Soapy(args) => Ok(Box::new(crate::soapy::SoapyReceiver::open(config, args)?)),
+        #[cfg(not(feature = "soapy"))]
+        Origin::Soapy(_) => Err(wrong(
+            "this cellwarden was built without SoapySDR: install libsoapysdr-dev, then \
+             cargo build --release -p cellwarden-cli --features soapy"
+                .to_owned(),
+        )),
+        Origin::RtlTcp(address) => Ok(Box::new(crate::rtl_tcp::RtlTcpReceiver::open(config, address)?)),
+        Origin::Stdin(format) => {
+            let stream = crate::stream::StreamReceiver::stdin(config, format).map_err(|e| wrong(e.to_string()))?;
+            Ok(Box::new(stream))
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The daemon's configuration: a file, and what `conf.d` beside it adds or overrides.
+
+use crate::failure::Failure;
+use cellwarden_capture::config::DeviceConfig;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Where the daemon looks when it is not told where.
+pub const PATH: &str = "/etc/cellwarden/cellwarden.toml";
+const DATA: &str = "/var/lib/cellwarden";
+
+/// What a box does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The site file.
+    pub site: Option<PathBuf>,
+    /// Where hits, evidence and what the detectors learned are kept; nothing is kept where it is left out.
+    pub data: Option<PathBuf>,
+    /// The devices.
+    pub devices: Vec<DeviceConfig>,
+    /// Seconds of samples that may wait for the detectors.
+    pub queue_s: f64,
+    /// Whether a device that cannot be opened is waited for: in a corridor yes, on the command line no.
+    pub patient: bool,
+}
+
+/// One file, as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    site: Option<PathBuf>,
+    data: Option<PathBuf>,
+    queue_s: Option<f64>,
+    #[serde(default)]
+    device: Vec<DeviceConfig>,
+}
+
+impl Config {
+    /// A configuration of one device and nothing else.
+    pub fn of(device: DeviceConfig) -> Self {
+        Self { site: None, data: None, devices: vec![device], queue_s: QUEUE_S, patient: false }
+    }
+
+    /// Reads `path`, then the files of `conf.d` beside it in the order of their names: what a later one says counts, and
+    /// its devices are added.
+    pub fn load(path: &Path) -> Result<Self, Failure> {
+        let mut whole = read(path)?;
+        let folder = path.parent().unwrap_or(Path::new("")).join("conf.d");
+        for part in parts(&folder)? {
+            let more = read(&part)?;
+            whole.site = more.site.or(whole.site);
+            whole.data = more.data.or(whole.data);
+            whole.queue_s = more.queue_s.or(whole.queue_s);
+            whole.device.extend(more.device);
+        }
+        // Paths are seen from where the file lies.
+        let seen = |p: PathBuf| path.parent().map_or(p.clone(), |folder| folder.join(&p));
+        let config = Self {
+            site: whole.site.map(seen),
+            data: Some(whole.data.map_or_else(|| PathBuf::from(DATA), seen)),
+            devices: whole.device,
+            queue_s: whole.queue_s.unwrap_or(QUEUE_S),
+            patient: true,
+        };
+        config.check().map_err(|what| Failure::Usage(format!("{}: {what}", path.display())))?;
+        Ok(config)
+    }
+
+    /// That it makes sense by itself.
+    pub fn check(&self) -> Result<(), String> {
+        if self.devices.is_empty() {
+            return Err("there is no device: add a [[device]] with name, soapy, rate and [[device.channel]]".to_owned());
+        }
+        if !(QUEUE_LEAST_S..=QUEUE_MOST_S).contains(&self.queue_s) {
+            return Err(format!("queue_s: {} is not from {QUEUE_LEAST_S} to {QUEUE_MOST_S} s", self.queue_s));
+        }
+        let (mut devices, mut sensors) = (BTreeSet::new(), BTreeSet::new());
+        for device in &self.devices {
+            device.check().map_err(|e| e.to_string())?;
+            if !devices.insert(&device.name) {
+                return Err(format!("two devices are named {:?}: give each its own name", device.name));
+            }
+            for channel in &device.channels {
+                if !sensors.insert(&channel.sensor) {
+                    return Err(format!("sensor {:?} is there twice: each channel is its own sensor", channel.sensor));
+                }
+            }
+        }
+        if self.devices.iter().filter(|d| d.stdin.is_some()).count() > 1 {
+            return Err("two devices read standard input: there is only one".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The names of its sensors, in order.
+    pub fn sensors(&self) -> impl Iterator<Item = &str> {
+        self.devices.iter().flat_map(|d| d.channels.iter().map(|c| c.sensor.as_str()))
+    }
+}
+
+/// Seconds of samples that wait while the detectors are busy.
+const QUEUE_S: f64 = 1.0;
+const QUEUE_LEAST_S: f64 = 0.05;
+const QUEUE_MOST_S: f64 = 30.0;
+
+fn read(path: &Path) -> Result<File, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::Usage(format!("reading the configuration {}: {e}", path.display())))?;
+    toml::from_str(&text).map_err(|e| {
+        let before = e.span().map_or("", |s| text.get(..s.start).unwrap_or(""));
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+        let message = e.message().trim().replace('\n', " ");
+        Failure::Usage(format!("{}:{line}:{column}: {message}", path.display()))
+    })
+}
+
+/// The `.toml` files of a folder, sorted; none where there is no folder.
+fn parts(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let failed = |e: std::io::Error| Failure::Usage(format!("reading {}: {e}", folder.display()));
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(failed(e)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEVICE: &str = "[[device]]\nname = 'west'\nsoapy = 'driver=x'\nrate = '2.4M'\ngain = 20\n\
+                          [[device.channel]]\nsensor = 'a-west'\ncenter = '902.4M'\n";
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            std::fs::write(path, text).expect("writes");
+        }
+        folder
+    }
+
+    fn load(files: &[(&str, &str)]) -> Result<Config, String> {
+        let folder = folder(files);
+        Config::load(&folder.path().join("c.toml"))
+            .map(|mut c| {
+                // As it was written.
+                for path in [&mut c.site, &mut c.data] {
+                    *path = path.take().map(|p| p.strip_prefix(folder.path()).map_or(p.clone(), Path::to_owned));
+                }
+                c
+            })
+            .map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn files_of_conf_d_override_in_order_and_add_devices() {
+        let east = DEVICE.replace("west", "east");
+        let config = load(&[
+            ("c.toml", &format!("site = 's.toml'\nqueue_s = 2.0\n{DEVICE}")),
+            ("conf.d/20.toml", "queue_s = 0.5"),
+            ("conf.d/10.toml", &format!("queue_s = 0.2\ndata = 'here'\n{east}")),
+            ("conf.d/no.txt", "nonsense"),
+        ])
+        .expect("a configuration");
+        assert_eq!((config.site, config.data), (Some("s.toml".into()), Some("here".into())));
+        assert_eq!(config.queue_s, 0.5);
+        assert_eq!(config.devices.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["west", "east"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        for (text, words) in [
+            (format!("colour = 1\n{DEVICE}"), vec!["c.toml:1:1", "colour"]),
+            (DEVICE.replace("gain", "gian"), vec!["c.toml:5:1", "gian"]),
+            (DEVICE.replace("'2.4M'", "'fast'"), vec!["c.toml:4:", "frequency"]),
+            (String::new(), vec!["no device"]),
+            (format!("{DEVICE}{DEVICE}"), vec!["two devices"]),
+            (format!("{DEVICE}{}", DEVICE.replacen("west", "east", 1)), vec!["a-west", "twice"]),
+            (format!("queue_s = 99\n{DEVICE}"), vec!["queue_s"]),
+            (DEVICE.replace("gain = 20\n", ""), vec!["west", "gain"]),
+        ] {
+            let error = load(&[("c.toml", &text)]).expect_err(&text);
+            assert!(words.iter().all(|w| error.contains(w)), "{error} for {text}");
+        }
+        assert!(load(&[]).expect_err("no file").contains("c.toml"));
+    }
+}

@@ -1,0 +1,287 @@
+//! The life of a run with receivers: devices, detectors, hits as they come, health, signals.
+
+use crate::args::{Format, ListenArgs};
+use crate::config::Config;
+use crate::engine::Event;
+use crate::failure::Failure;
+use crate::listen::{Listening, Totals, emit};
+use crate::live::{Live, LiveSensor};
+use cellwarden_capture::process::supervisor::{CaptureCommand, DeviceHandle, DeviceStatus, spawn_device};
+use cellwarden_locate::{JoinConfig, Joiner, SensorInfo};
+use cellwarden_report::Sink;
+use cellwarden_types::{BoxHealth, Hit, Record, SensorHealth, SensorState, Summary, UtcNanos};
+use crossbeam_channel::{Receiver, bounded};
+use signal_hook::consts::{SIGHUP, TERM_SIGNALS};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Nobody waits longer for the bell: states change without samples, too.
+const TURN: Duration = Duration::from_millis(50);
+/// From one snapshot of its health to the next.
+const HEALTH_EVERY: Duration = Duration::from_secs(1);
+/// What is still on its way when the daemon is asked to end is waited for so long.
+const ENDS: Duration = Duration::from_millis(1_200);
+
+/// What people and the service manager ask for.
+struct Signals {
+    stop: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// Listens to them from now on. The first that ends the run leaves everything written; the second ends the process.
+    fn new() -> Result<Self, Failure> {
+        let failed = |e| Failure::Run(format!("asking for signals: {e}"));
+        let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        for signal in TERM_SIGNALS {
+            signal_hook::flag::register_conditional_shutdown(*signal, 1, Arc::clone(&stop)).map_err(failed)?;
+            signal_hook::flag::register(*signal, Arc::clone(&stop)).map_err(failed)?;
+        }
+        signal_hook::flag::register(SIGHUP, Arc::clone(&reload)).map_err(failed)?;
+        Ok(Self { stop, reload })
+    }
+}
+
+/// Runs until everything has ended, or a signal comes.
+pub fn run(mut config: Config, args: &ListenArgs) -> Result<(), Failure> {
+    if args.format == Some(Format::Sigmf) {
+        return Err(Failure::Usage("--format sigmf annotates a recording: replay one".to_owned()));
+    }
+    config.site = args.site.clone().or(config.site);
+    let args = ListenArgs { site: config.site.clone(), ..args.clone() };
+    let listening = Listening::new(&args, true)?;
+    if let Some(site) = &listening.site {
+        for sensor in config.sensors() {
+            crate::cmd::replay::known_sensor(site, sensor, |known| format!("sensor = {known:?}"))?;
+        }
+    }
+    let signals = Signals::new()?;
+    let mut daemon = Daemon::start(&config, &listening)?;
+    notify(&[sd_notify::NotifyState::Ready]);
+    let outcome = daemon.listen(&signals);
+    notify(&[sd_notify::NotifyState::Stopping]);
+    daemon.finish()?;
+    outcome
+}
+
+/// Tells the service manager, if there is one.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!("Telling the service manager: {error}.");
+    }
+}
+
+struct Daemon<'a> {
+    listening: &'a Listening<'a>,
+    devices: Vec<DeviceHandle>,
+    live: Live,
+    /// Threads for the detectors; capture has its own processes.
+    pool: rayon::ThreadPool,
+    joiner: Joiner,
+    bell: Receiver<()>,
+    sink: Box<dyn Sink>,
+    show_bursts: bool,
+    patient: bool,
+    totals: Totals,
+    started: UtcNanos,
+    /// When health was last looked at, and whether samples moved since the watchdog was fed.
+    looked: Instant,
+    moved: bool,
+}
+
+impl<'a> Daemon<'a> {
+    fn start(config: &Config, listening: &'a Listening<'a>) -> Result<Self, Failure> {
+        let started = UtcNanos::now();
+        let (ring, bell) = bounded(1);
+        let command = CaptureCommand {
+            // The very program that runs, even if its file was replaced since.
+            program: PathBuf::from("/proc/self/exe"),
+            arguments: vec![crate::cmd::capture::NAME.into()],
+        };
+        let mut devices = Vec::new();
+        let mut sensors = Vec::new();
+        for (d, device) in config.devices.iter().enumerate() {
+            let mut handle =
+                spawn_device(device.clone(), command.clone(), config.queue_s, ring.clone()).map_err(Failure::run)?;
+            for (c, (reader, channel)) in handle.readers.drain(..).zip(&device.channels).enumerate() {
+                sensors.push(LiveSensor::new(Arc::from(channel.sensor.as_str()), (d, c), reader, listening.config));
+            }
+            devices.push(handle);
+        }
+        // A sensor that has not listened yet has no floor: what it does not hear says nothing.
+        let info = |s: &LiveSensor| SensorInfo {
+            name: Arc::clone(&s.name),
+            start_time: Some(started),
+            noise_dbfs_per_hz: f64::NAN,
+        };
+        let infos: Vec<SensorInfo> = sensors.iter().map(info).collect();
+        let (sink, show_bursts) = listening.sink(Vec::new());
+        Ok(Self {
+            joiner: Joiner::new(listening.site.as_ref(), JoinConfig::new(infos)),
+            listening,
+            devices,
+            live: Live { sensors },
+            pool: listening.pool()?,
+            bell,
+            sink,
+            show_bursts,
+            patient: config.patient,
+            totals: Totals::default(),
+            started,
+            looked: Instant::now(),
+            moved: false,
+        })
+    }
+
+    /// Takes turns until all has ended, or `signals` say so.
+    fn listen(&mut self, signals: &Signals) -> Result<(), Failure> {
+        let mut asked: Option<Instant> = None;
+        loop {
+            let _ = self.bell.recv_timeout(TURN);
+            if signals.stop.load(Ordering::Relaxed) && asked.is_none() {
+                asked = Some(Instant::now());
+                self.devices.iter().for_each(|d| d.stop().store(true, Ordering::Relaxed));
+            }
+            if signals.reload.swap(false, Ordering::Relaxed) {
+                tracing::warn!("SIGHUP: nothing is reloaded yet: restart the service for a new configuration.");
+            }
+            if !self.patient {
+                self.all_could_be_opened()?;
+            }
+            let over = self.turn()?;
+            if over || asked.is_some_and(|a| a.elapsed() > ENDS) {
+                return Ok(());
+            }
+            if self.looked.elapsed() >= HEALTH_EVERY {
+                self.looked = Instant::now();
+                self.feed_watchdog();
+                let health = self.health();
+                tracing::debug!(?health, "Health.");
+            }
+        }
+    }
+
+    /// That no device failed before it was open for the first time.
+    fn all_could_be_opened(&self) -> Result<(), Failure> {
+        let never_open = |s: &DeviceStatus| s.channels.is_empty();
+        let failed = self.devices.iter().map(DeviceHandle::status).filter(never_open).find_map(|s| s.last_error);
+        failed.map_or(Ok(()), |why| Err(Failure::Run(why)))
+    }
+
+    /// One turn of every sensor, and what comes of it. Returns whether all is over.
+    fn turn(&mut self) -> Result<bool, Failure> {
+        let mut events = Vec::new();
+        let turn = self.pool.install(|| self.live.turn(&mut events));
+        self.moved |= turn.samples > 0;
+        for event in events {
+            match event {
+                Event::Gap(gap, _) => self.sink.record(&Record::Gap(gap))?,
+                Event::Burst(burst) => {
+                    *self.totals.bursts.entry(burst.standard.name().to_owned()).or_default() += 1;
+                    if self.show_bursts {
+                        let record = Record::Burst(*burst);
+                        self.sink.record(&record)?;
+                        let Record::Burst(burst) = record else { continue };
+                        self.joiner.push(burst);
+                    } else {
+                        self.joiner.push(*burst);
+                    }
+                }
+            }
+        }
+        for (i, sensor) in self.live.sensors.iter().enumerate() {
+            let floor = sensor.detector.noise_dbfs_per_hz().filter(|_| sensor.listens());
+            self.joiner.set_noise(i, floor.unwrap_or(f64::NAN));
+        }
+        let mut hits = Vec::new();
+        self.joiner.advance(turn.settled.seconds_since(self.started), &mut hits);
+        self.announce(&mut hits)?;
+        Ok(turn.over)
+    }
+
+    fn announce(&mut self, hits: &mut Vec<Hit>) -> Result<(), Failure> {
+        emit(hits, true, &mut self.totals, self.sink.as_mut())?;
+        // Somebody waits for it.
+        Ok(self.sink.flush()?)
+    }
+
+    /// The watchdog starts the daemon anew when no sample moves any more, whatever the reason.
+    fn feed_watchdog(&mut self) {
+        if std::mem::take(&mut self.moved) {
+            notify(&[sd_notify::NotifyState::Watchdog]);
+        }
+    }
+
+    fn health(&self) -> BoxHealth {
+        let statuses: Vec<DeviceStatus> = self.devices.iter().map(DeviceHandle::status).collect();
+        let sensors = self.live.sensors.iter().map(|s| self.sensor_health(s, &statuses[s.device.0])).collect();
+        let processes = std::iter::once(std::process::id()).chain(statuses.iter().filter_map(|s| s.process));
+        let (processor_s, memory_bytes) = processes.map(usage).fold((0.0, 0), |(s, m), (a, b)| (s + a, m + b));
+        BoxHealth {
+            time: UtcNanos::now(),
+            started: self.started,
+            software: crate::listen::software(),
+            config_sha256: self.listening.config_sha256.clone(),
+            sensors,
+            hits: self.totals.hits.clone(),
+            processor_s,
+            memory_bytes,
+            store_trouble: None,
+        }
+    }
+
+    fn sensor_health(&self, sensor: &LiveSensor, status: &DeviceStatus) -> SensorHealth {
+        let (device, channel) = sensor.device;
+        let config = &self.devices[device].config;
+        let info = status.channels.get(channel);
+        let state = match status.state {
+            // Its device is open, and nothing comes.
+            SensorState::Listening if !sensor.listens() => SensorState::Starting,
+            state => state,
+        };
+        SensorHealth {
+            sensor: Arc::clone(&sensor.name),
+            device: config.name.clone(),
+            state,
+            since: status.since,
+            center: info.map_or(config.channels[channel].center, |i| i.center),
+            rate: info.map_or(config.rate, |i| i.rate),
+            gain_db: info.and_then(|i| i.gain_db),
+            ledger: sensor.ledger(),
+            drift_ppm: status.drift_ppm[channel],
+            floor_dbfs_per_hz: sensor.detector.noise_dbfs_per_hz(),
+            clipped: sensor.clipped,
+            unusable: sensor.detector.counts().unusable,
+            bursts: sensor.counted.clone(),
+            restarts: status.restarts,
+            last_error: status.last_error.clone(),
+            temperature_celsius: status.temperature_celsius,
+        }
+    }
+
+    /// Closes what is open, and sums up.
+    fn finish(mut self) -> Result<(), Failure> {
+        let statuses: Vec<DeviceStatus> = self.devices.iter().map(DeviceHandle::status).collect();
+        self.devices.clear();
+        let joiner = std::mem::replace(&mut self.joiner, Joiner::new(None, JoinConfig::new(Vec::new())));
+        let mut hits = joiner.finish();
+        self.announce(&mut hits)?;
+        let ledgers = self.live.sensors.iter().map(|s| (s.name.to_string(), s.ledger())).collect();
+        let rate = |s: &LiveSensor| statuses[s.device.0].channels.get(s.device.1).map_or(f64::INFINITY, |c| c.rate.0);
+        let seconds = self.live.sensors.iter().map(|s| s.ledger().expected as f64 / rate(s)).fold(0.0, f64::max);
+        let totals = std::mem::take(&mut self.totals);
+        let summary: Summary = self.listening.summary(ledgers, seconds, totals);
+        self.sink.record(&Record::Summary(summary))?;
+        Ok(self.sink.finish()?)
+    }
+}
+
+/// Processor time in seconds and resident memory in bytes of a process; nothing of one that is gone.
+fn usage(process: u32) -> (f64, u64) {
+    let stat = i32::try_from(process).ok().and_then(|p| procfs::process::Process::new(p).ok()?.stat().ok());
+    stat.map_or((0.0, 0), |s| {
+        ((s.utime + s.stime) as f64 / procfs::ticks_per_second() as f64, s.rss * procfs::page_size())
+    })
+}

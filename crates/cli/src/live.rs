@@ -1,0 +1,212 @@
+//! Drives receivers through the detectors: each sensor as its samples come, none waits for another.
+
+use crate::engine::Event;
+use cellwarden_capture::{ReaderHandle, Waiting};
+use cellwarden_detect::convert::count_clipped;
+use cellwarden_detect::{DetectConfig, Detector};
+use cellwarden_types::{Burst, Gap, GapReason, IqBlock, SensorLedger, UtcNanos};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// A sensor of which nothing came for so long holds nobody up: what it sends later is judged later.
+const LATE: Duration = Duration::from_millis(300);
+/// Blocks of a sensor that are worked on before the others have their turn.
+const BLOCKS_A_TURN: usize = 64;
+/// Of a block's samples, so many at the converter's end make it one that cannot be judged.
+const OVERLOADED_SHARE: f64 = 0.3;
+/// An overload that lasts is told so often.
+const OVERLOAD_TOLD_S: f64 = 1.0;
+
+/// A channel of a receiver that plays the part of a sensor.
+pub struct LiveSensor {
+    /// The sensor's name.
+    pub name: Arc<str>,
+    /// Which device of the configuration it belongs to, and which of its channels it is.
+    pub device: (usize, usize),
+    /// The detector and what it knows.
+    pub detector: Detector,
+    /// Samples at the converter's end.
+    pub clipped: u64,
+    /// Bursts by standard.
+    pub counted: BTreeMap<String, u64>,
+    reader: ReaderHandle,
+    overload: u64,
+    /// Overloaded samples that were not told of, and where they end.
+    overloaded: Option<Gap>,
+    came: Option<Instant>,
+    /// UTC of the end of the latest block.
+    ends: Option<UtcNanos>,
+    ended: bool,
+    events: Vec<(UtcNanos, Event)>,
+    bursts: Vec<Burst>,
+}
+
+impl LiveSensor {
+    /// What `reader` gives is what `name` hears.
+    pub fn new(name: Arc<str>, device: (usize, usize), reader: ReaderHandle, config: DetectConfig) -> Self {
+        Self {
+            detector: Detector::new(Arc::clone(&name), config),
+            name,
+            device,
+            clipped: 0,
+            counted: BTreeMap::new(),
+            reader,
+            overload: 0,
+            overloaded: None,
+            came: None,
+            ends: None,
+            ended: false,
+            events: Vec::new(),
+            bursts: Vec::new(),
+        }
+    }
+
+    /// Works on what waits. Returns how many samples that were.
+    fn turn(&mut self) -> u64 {
+        let mut samples = 0;
+        for _ in 0..BLOCKS_A_TURN {
+            if self.ended {
+                break;
+            }
+            match self.reader.try_recv() {
+                Ok(Waiting::Block(block)) => {
+                    samples += block.samples() as u64;
+                    self.take(&block);
+                    self.reader.recycle(block);
+                }
+                Ok(Waiting::Nothing) => break,
+                Ok(Waiting::End) => self.end(),
+                Err(error) => {
+                    tracing::error!(sensor = %self.name, "{error}");
+                    self.end();
+                }
+            }
+        }
+        if self.came.is_some_and(|c| c.elapsed() > LATE) {
+            self.tell_overload();
+        }
+        self.hand_over();
+        samples
+    }
+
+    fn take(&mut self, block: &IqBlock) {
+        self.came = Some(Instant::now());
+        let time = block.time.unwrap_or_else(UtcNanos::now);
+        self.ends = Some(time.plus_seconds(block.samples() as f64 / block.rate.0));
+        for gap in &block.gaps_before {
+            self.events.push((time, Event::Gap(gap.clone(), 0.0)));
+        }
+        let clipped = count_clipped(block.format, &block.bytes);
+        self.clipped += clipped;
+        if clipped as f64 > OVERLOADED_SHARE * block.samples() as f64 {
+            self.skip(block);
+        } else {
+            self.tell_overload();
+            self.detector.process(block, &mut self.bursts);
+        }
+    }
+
+    /// A block that cannot be judged.
+    fn skip(&mut self, block: &IqBlock) {
+        let samples = block.samples() as u64;
+        self.overload += samples;
+        let gap = self.overloaded.get_or_insert_with(|| Gap {
+            sensor: Arc::clone(&block.sensor),
+            sample_start: 0,
+            sample_count: 0,
+            reason: GapReason::Overload,
+        });
+        gap.sample_count += samples;
+        gap.sample_start = block.start.0 + samples;
+        if gap.sample_count as f64 > OVERLOAD_TOLD_S * block.rate.0 {
+            self.tell_overload();
+        }
+    }
+
+    fn tell_overload(&mut self) {
+        if let (Some(gap), Some(time)) = (self.overloaded.take(), self.ends) {
+            self.events.push((time, Event::Gap(gap, 0.0)));
+        }
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        self.tell_overload();
+        self.detector.finish(&mut self.bursts);
+    }
+
+    fn hand_over(&mut self) {
+        for burst in self.bursts.drain(..) {
+            *self.counted.entry(burst.standard.name().to_owned()).or_default() += 1;
+            let time = burst.time.unwrap_or_else(UtcNanos::now);
+            self.events.push((time, Event::Burst(Box::new(burst))));
+        }
+    }
+
+    /// Whether samples come.
+    pub fn listens(&self) -> bool {
+        !self.ended && self.came.is_some_and(|c| c.elapsed() <= LATE)
+    }
+
+    /// UTC before which it has nothing more to say.
+    fn settled(&self, now: UtcNanos) -> UtcNanos {
+        let late = now.plus_seconds(-LATE.as_secs_f64());
+        if !self.listens() {
+            return late;
+        }
+        // While all it hears is overload, its detector stands still.
+        match (self.detector.settled(), &self.overloaded) {
+            (Some(settled), None) => settled.max(late.plus_seconds(-LATE.as_secs_f64())),
+            _ => late,
+        }
+    }
+
+    /// Where all of this sensor's samples went.
+    pub fn ledger(&self) -> SensorLedger {
+        let (counts, reader) = (self.detector.counts(), self.reader.counters());
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let (missing, dropped) = (read(&reader.missing), read(&reader.dropped));
+        SensorLedger {
+            expected: counts.processed + missing + dropped + self.overload,
+            processed: counts.processed,
+            overflow: missing,
+            disconnected: read(&reader.disconnected),
+            dropped,
+            overload: self.overload,
+            deep_skipped: counts.deep_skipped,
+        }
+    }
+}
+
+/// All sensors of a box.
+pub struct Live {
+    /// The sensors, in the order of the configuration.
+    pub sensors: Vec<LiveSensor>,
+}
+
+/// What a turn did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Samples that were worked on.
+    pub samples: u64,
+    /// UTC before which no sensor that listens has anything more to say.
+    pub settled: UtcNanos,
+    /// No sensor will ever say anything more.
+    pub over: bool,
+}
+
+impl Live {
+    /// Works on what waits, sensors in parallel; adds what was found, in order of time.
+    pub fn turn(&mut self, out: &mut Vec<Event>) -> Turn {
+        let samples = self.sensors.par_iter_mut().map(LiveSensor::turn).sum();
+        let mut events: Vec<(UtcNanos, Event)> = self.sensors.iter_mut().flat_map(|s| s.events.drain(..)).collect();
+        events.sort_by_key(|(time, _)| *time);
+        out.extend(events.into_iter().map(|(_, event)| event));
+        let now = UtcNanos::now();
+        let settled = self.sensors.iter().map(|s| s.settled(now)).min().unwrap_or(now);
+        Turn { samples, settled, over: self.sensors.iter().all(|s| s.ended) }
+    }
+}
