@@ -34,6 +34,8 @@ pub struct LiveSensor {
     pub counted: BTreeMap<String, u64>,
     reader: ReaderHandle,
     overload: u64,
+    /// Samples of which a gap told: lost and dropped.
+    told: (u64, u64),
     /// Overloaded samples that were not told of, and where they end.
     overloaded: Option<Gap>,
     came: Option<Instant>,
@@ -55,6 +57,7 @@ impl LiveSensor {
             counted: BTreeMap::new(),
             reader,
             overload: 0,
+            told: (0, 0),
             overloaded: None,
             came: None,
             ends: None,
@@ -97,6 +100,10 @@ impl LiveSensor {
         let time = block.time.unwrap_or_else(UtcNanos::now);
         self.ends = Some(time.plus_seconds(block.samples() as f64 / block.rate.0));
         for gap in &block.gaps_before {
+            match gap.reason {
+                GapReason::Dropped => self.told.1 += gap.sample_count,
+                _ => self.told.0 += gap.sample_count,
+            }
             self.events.push((time, Event::Gap(gap.clone(), 0.0)));
         }
         let clipped = count_clipped(block.format, &block.bytes);
@@ -136,6 +143,18 @@ impl LiveSensor {
         self.ended = true;
         self.tell_overload();
         self.detector.finish(&mut self.bursts);
+        // What was lost behind the last block.
+        let ledger = self.ledger();
+        let sample_start = ledger.processed + ledger.overload;
+        for (lost, told, reason) in
+            [(ledger.overflow, self.told.0, GapReason::Overflow), (ledger.dropped, self.told.1, GapReason::Dropped)]
+        {
+            if lost > told {
+                let gap = Gap { sensor: Arc::clone(&self.name), sample_start, sample_count: lost - told, reason };
+                self.events.push((self.ends.unwrap_or_else(UtcNanos::now), Event::Gap(gap, 0.0)));
+            }
+        }
+        self.told = (ledger.overflow, ledger.dropped);
     }
 
     fn hand_over(&mut self) {

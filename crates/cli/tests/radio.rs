@@ -3,52 +3,10 @@
 
 mod common;
 
+use common::receiver::{CENTER, RATE_HZ, command, device, recording};
 use common::{golden, hits, records};
 use serde_json::Value;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
-
-const RATE_HZ: u64 = 1_000_000;
-const CENTER: &str = "898.0M";
-
-/// A folder with the device's module, and the golden GSM recording as cs16.
-fn folder() -> &'static Path {
-    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let made = FOLDER.get_or_init(|| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let flags = Command::new("pkg-config").args(["--cflags", "--libs", "SoapySDR"]).output().expect("pkg-config");
-        let flags = String::from_utf8(flags.stdout).expect("UTF-8");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/soapy/recording_device.cpp");
-        let built = Command::new("c++")
-            .args(["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
-            .arg(folder.path().join("librecordingSupport.so"))
-            .arg(source)
-            .args(flags.split_whitespace())
-            .status();
-        assert!(built.expect("c++ runs").success());
-        let narrow = std::fs::read(golden("gsm.sigmf-data")).expect("the golden recording");
-        let wide: Vec<u8> = narrow.iter().flat_map(|&b| (i16::from(b as i8) * 256).to_le_bytes()).collect();
-        std::fs::write(folder.path().join("gsm.cs16"), wide).expect("writes");
-        folder
-    });
-    made.path()
-}
-
-fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cellwarden"));
-    command
-        .args(args)
-        .stdin(Stdio::null())
-        .env("SOAPY_SDR_PLUGIN_PATH", folder())
-        // The system's own modules would look for hardware.
-        .env("SOAPY_SDR_ROOT", "/nonexistent");
-    command
-}
-
-fn device(more: &str) -> String {
-    format!("driver=recording,file={}{more}", folder().join("gsm.cs16").display())
-}
 
 /// `cellwarden run` on the device with `more` arguments, for `seconds`.
 fn run(more: &str, seconds: &str) -> Output {
@@ -71,7 +29,7 @@ fn bursts(records: &[Value]) -> Vec<(Value, Value, Value)> {
 #[test]
 fn a_radio_hears_what_a_replay_of_the_same_samples_hears() {
     let live = read(&run("", "0.5"));
-    let file = folder().join("gsm.cs16").display().to_string();
+    let file = recording().display().to_string();
     let site = golden("site.toml").display().to_string();
     let recording = format!("corridor={file}");
     let replayed = common::replay(&["--rate", "1M", "--center", CENTER, "--site", &site, &recording]);
@@ -86,7 +44,7 @@ fn a_radio_hears_what_a_replay_of_the_same_samples_hears() {
 
 #[test]
 fn lost_samples_are_counted_where_they_were_lost_and_times_go_on() {
-    for more in [",lose_at=300000,lose=10007", ",lose_at=300000,lose=10007,overflow=1"] {
+    for more in [",faults=lose@300000:10007", ",faults=overflow@300000:10007"] {
         let records = read(&run(more, "0.5"));
         let gaps: Vec<&Value> = records.iter().filter(|r| r["type"] == "gap").collect();
         assert_eq!(gaps.len(), 1, "{gaps:?}");
@@ -108,7 +66,7 @@ fn lost_samples_are_counted_where_they_were_lost_and_times_go_on() {
 
 #[test]
 fn without_hardware_time_an_overflow_is_a_gap_of_at_least_one_sample() {
-    let records = read(&run(",lose_at=300000,lose=10007,overflow=1,timeless=1", "0.4"));
+    let records = read(&run(",faults=overflow@300000:10007,timeless=1", "0.4"));
     let gap = records.iter().find(|r| r["type"] == "gap").expect("a gap");
     assert_eq!((&gap["sample_start"], &gap["reason"]), (&300_000.into(), &"overflow".into()));
     assert!(gap["sample_count"].as_u64() >= Some(1));
@@ -137,7 +95,7 @@ fn what_a_device_refuses_is_one_clear_line() {
 
 #[test]
 fn a_signal_ends_a_silent_radio_with_everything_written() {
-    let radio = device(",silent=1");
+    let radio = device(",faults=timeout@0:3600000");
     let args = ["run", "--device", &radio, "--center", CENTER, "--rate", "1M", "--gain", "20", "--format", "jsonl"];
     let child = command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
     // It catches signals from a moment after its start on; until then one would just end it.

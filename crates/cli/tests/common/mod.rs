@@ -1,6 +1,9 @@
 //! The command, run.
 #![allow(dead_code)] // each test file uses its part
 
+#[cfg(feature = "soapy")]
+pub mod receiver;
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,6 +1,22 @@
-// A receiver for tests: plays a cs16 file through the real SoapySDR library, at its pace, with hardware time, and loses
-// samples where it is told to. Arguments: driver=recording, file=PATH, lose_at=SAMPLE, lose=SAMPLES,
-// overflow=1 (says so besides, with the time that shows it), timeless=1 (no hardware time), silent=1 (nothing ever comes).
+// A receiver for tests, through the real SoapySDR library: plays a cs16 file for ever at its pace, with hardware time, and
+// does what receivers do wrong.
+//
+// Arguments: driver=recording, file=PATH;
+//   channels=N      as many channels, all with the same samples;
+//   format=CS8      its own format and full scale: CS8, CS16 (the default), CS12 (as CS16 with a full scale of 2048), CF32;
+//   timeless=1      no hardware time;   utc=1   hardware time is UTC;
+//   state=PATH      what outlives an opening: when the first one was, which faults are over, until when it is unplugged;
+//   faults=KIND@SAMPLE:VALUE;...   counted from the first opening, each once. Samples go by whether they are read or not:
+//     lose, overflow, corrupt   VALUE samples are missing, silently or with the error that says so
+//     late       a read takes VALUE ms, and nothing is lost
+//     timeout    VALUE ms of time-outs, the samples in between are lost
+//     error      the stream fails
+//     unplug     the stream fails, and there is no device for VALUE ms
+//     rate       the stream fails, and the device comes back with VALUE samples a second
+//     jump       the hardware's clock is set by VALUE ms
+//     clip       VALUE samples are at full scale
+//     hang       the read never returns, at full load
+//     crash      the driver ends the process
 #include <SoapySDR/Device.hpp>
 #include <SoapySDR/Registry.hpp>
 #include <SoapySDR/Version.hpp>
@@ -9,7 +25,11 @@
 #include <chrono>
 #include <complex>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <fstream>
+#include <map>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -17,58 +37,138 @@
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Clock = std::chrono::system_clock;
 
-long long number(const SoapySDR::Kwargs &args, const char *key) {
+std::string text(const SoapySDR::Kwargs &args, const char *key, const char *fallback = "") {
     const auto found = args.find(key);
-    return found == args.end() ? 0 : std::stoll(found->second);
+    return found == args.end() ? fallback : found->second;
 }
+
+long long now_ns() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count();
+}
+
+struct Fault {
+    std::string kind;
+    long long at, value;
+};
+
+std::vector<Fault> parse_faults(const std::string &spec) {
+    std::vector<Fault> faults;
+    std::istringstream all(spec);
+    for (std::string one; std::getline(all, one, ';');) {
+        const auto at = one.find('@'), colon = one.find(':');
+        if (at == std::string::npos) throw std::runtime_error("no fault: " + one);
+        const auto place = one.substr(at + 1, colon == std::string::npos ? colon : colon - at - 1);
+        faults.push_back({one.substr(0, at), std::stoll(place), colon == std::string::npos ? 0 : std::stoll(one.substr(colon + 1))});
+    }
+    return faults;
+}
+
+// Numbers by name in a file, so that the next process knows them.
+class State {
+  public:
+    explicit State(std::string path) : path_(std::move(path)) {
+        if (path_.empty()) return;
+        std::ifstream file(path_);
+        std::string name;
+        for (long long value = 0; file >> name >> value;) values_[name] = value;
+    }
+    long long get(const char *name, long long fallback) const {
+        const auto found = values_.find(name);
+        return found == values_.end() ? fallback : found->second;
+    }
+    void set(const char *name, long long value) {
+        values_[name] = value;
+        if (path_.empty()) return;
+        const auto part = path_ + ".part";
+        {
+            std::ofstream file(part);
+            for (const auto &[key, number] : values_) file << key << ' ' << number << '\n';
+        }
+        std::rename(part.c_str(), path_.c_str());
+    }
+
+  private:
+    std::string path_;
+    std::map<std::string, long long> values_;
+};
 
 class RecordingDevice : public SoapySDR::Device {
   public:
     explicit RecordingDevice(const SoapySDR::Kwargs &args)
-        : lose_at_(number(args, "lose_at")), lose_(number(args, "lose")), overflow_(number(args, "overflow") != 0),
-          timeless_(number(args, "timeless") != 0), silent_(number(args, "silent") != 0) {
+        : state_(text(args, "state")), faults_(parse_faults(text(args, "faults"))), format_(text(args, "format", "CS16")),
+          channels_(std::stoul(text(args, "channels", "1"))), timeless_(text(args, "timeless") == "1"),
+          utc_(text(args, "utc") == "1") {
+        if (now_ns() < state_.get("gone_until", 0)) throw std::runtime_error("no such device: it is unplugged");
         std::ifstream file(args.at("file"), std::ios::binary | std::ios::ate);
         if (!file) throw std::runtime_error("cannot read " + args.at("file"));
         samples_.resize(static_cast<size_t>(file.tellg()) / sizeof(samples_[0]));
         file.seekg(0);
         file.read(reinterpret_cast<char *>(samples_.data()), static_cast<std::streamsize>(samples_.size() * sizeof(samples_[0])));
+        if (samples_.empty()) throw std::runtime_error("nothing in " + args.at("file"));
+        done_ = static_cast<size_t>(state_.get("done", 0));
+        forced_rate_ = static_cast<double>(state_.get("rate", 0));
     }
 
     std::string getDriverKey() const override { return "recording"; }
-    size_t getNumChannels(const int direction) const override { return direction == SOAPY_SDR_RX ? 1 : 0; }
+    std::string getHardwareKey() const override { return "recording"; }
+    size_t getNumChannels(const int direction) const override { return direction == SOAPY_SDR_RX ? channels_ : 0; }
+    std::vector<std::string> listAntennas(const int, const size_t) const override { return {"RX", "RX2"}; }
+    void setAntenna(const int, const size_t, const std::string &name) override {
+        if (name != "RX" && name != "RX2") throw std::runtime_error("no antenna " + name + ", it has RX and RX2");
+    }
 
     void setSampleRate(const int, const size_t, const double rate) override {
         if (rate > 100e6) throw std::runtime_error("the sample rate must be at most 100 MHz");
-        rate_ = rate;
+        rate_ = forced_rate_ > 0 ? forced_rate_ : rate;
     }
     double getSampleRate(const int, const size_t) const override { return rate_; }
-    void setFrequency(const int, const size_t, const std::string &, const double hz, const SoapySDR::Kwargs &) override {
-        center_ = hz;
+    SoapySDR::RangeList getSampleRateRange(const int, const size_t) const override { return {SoapySDR::Range(1e5, 100e6)}; }
+    void setFrequency(const int, const size_t channel, const std::string &, const double hz, const SoapySDR::Kwargs &) override {
+        center_[channel] = hz;
     }
-    double getFrequency(const int, const size_t, const std::string &) const override { return center_; }
+    double getFrequency(const int, const size_t channel, const std::string &) const override {
+        const auto found = center_.find(channel);
+        return found == center_.end() ? 0 : found->second;
+    }
     std::vector<std::string> listFrequencies(const int, const size_t) const override { return {"RF"}; }
+    SoapySDR::RangeList getFrequencyRange(const int, const size_t, const std::string &) const override { return {SoapySDR::Range(1e7, 6e9)}; }
     bool hasGainMode(const int, const size_t) const override { return true; }
     void setGainMode(const int, const size_t, const bool automatic) override { automatic_ = automatic; }
-    std::vector<std::string> listGains(const int, const size_t) const override { return {"LNA"}; }
-    void setGain(const int, const size_t, const std::string &, const double) override {}
-    SoapySDR::Range getGainRange(const int, const size_t, const std::string &) const override { return {0.0, 60.0}; }
+    std::vector<std::string> listGains(const int, const size_t) const override { return {"LNA", "VGA"}; }
+    void setGain(const int, const size_t, const std::string &name, const double db) override {
+        if (name != "LNA" && name != "VGA") throw std::runtime_error("no gain " + name + ", it has LNA and VGA");
+        gain_[name] = db;
+    }
+    double getGain(const int, const size_t, const std::string &name) const override {
+        const auto found = gain_.find(name);
+        return found == gain_.end() ? 0 : found->second;
+    }
+    SoapySDR::Range getGainRange(const int, const size_t, const std::string &) const override { return {0.0, 30.0}; }
+    std::vector<std::string> listSensors() const override { return {"temperature"}; }
+    std::string readSensor(const std::string &) const override { return "41.5"; }
 
     std::string getNativeStreamFormat(const int, const size_t, double &full_scale) const override {
-        full_scale = 32768;
-        return "CS16";
+        full_scale = format_ == "CS8" ? 128 : format_ == "CS12" ? 2048 : format_ == "CF32" ? 1 : 32768;
+        return format_ == "CS12" ? "CS16" : format_;
     }
-    std::vector<std::string> getStreamFormats(const int, const size_t) const override { return {"CS16"}; }
-    SoapySDR::Stream *setupStream(const int direction, const std::string &format, const std::vector<size_t> &,
+    std::vector<std::string> getStreamFormats(const int, const size_t) const override { return {"CS8", "CS16", "CF32"}; }
+    SoapySDR::Stream *setupStream(const int direction, const std::string &format, const std::vector<size_t> &channels,
                                   const SoapySDR::Kwargs &) override {
-        if (direction != SOAPY_SDR_RX || format != "CS16") throw std::runtime_error("this device only receives, in CS16");
+        if (direction != SOAPY_SDR_RX) throw std::runtime_error("this device only receives");
         if (automatic_) throw std::runtime_error("automatic gain is on");
+        stream_format_ = format;
+        streamed_ = std::max<size_t>(channels.size(), 1);
         return reinterpret_cast<SoapySDR::Stream *>(this);
     }
     void closeStream(SoapySDR::Stream *) override {}
     int activateStream(SoapySDR::Stream *, const int, const long long, const size_t) override {
-        began_ = Clock::now();
+        const auto first = state_.get("first_ns", 0);
+        began_ns_ = first != 0 ? first : now_ns();
+        if (first == 0) state_.set("first_ns", began_ns_);
+        // Samples have gone by since.
+        place_ = first == 0 ? 0 : samples_until(now_ns());
         return 0;
     }
     int deactivateStream(SoapySDR::Stream *, const int, const long long) override { return 0; }
@@ -76,37 +176,88 @@ class RecordingDevice : public SoapySDR::Device {
     int readStream(SoapySDR::Stream *, void *const *buffers, const size_t wanted, int &flags, long long &time_ns,
                    const long timeout_us) override {
         flags = 0;
-        size_t end = samples_.size();
-        const bool ahead = lose_ > 0 && place_ < static_cast<size_t>(lose_at_);
-        if (ahead) end = std::min(end, static_cast<size_t>(lose_at_));
-        if (lose_ > 0 && place_ == static_cast<size_t>(lose_at_)) {
-            place_ += static_cast<size_t>(lose_);
-            lose_ = 0;
-            if (overflow_) return SOAPY_SDR_OVERFLOW;
+        long long end = place_ + static_cast<long long>(std::min<size_t>(wanted, 4096));
+        if (done_ < faults_.size()) {
+            const auto &fault = faults_[done_];
+            if (fault.at <= place_) {
+                const int code = begin(fault);
+                if (code != 0) return code;
+                return readStream(nullptr, buffers, wanted, flags, time_ns, timeout_us);
+            }
+            end = std::min(end, fault.at);
         }
-        if (silent_ || place_ >= samples_.size()) {
-            std::this_thread::sleep_for(std::chrono::microseconds(timeout_us));
+        if (now_ns() < silent_until_ns_) {
+            sleep_us(timeout_us);
+            place_ = std::max(place_, samples_until(std::min(now_ns(), silent_until_ns_)));
             return SOAPY_SDR_TIMEOUT;
         }
-        const size_t count = std::min({wanted, end - place_, size_t{4096}});
-        auto *out = static_cast<std::complex<int16_t> *>(buffers[0]);
-        std::copy_n(samples_.begin() + static_cast<std::ptrdiff_t>(place_), count, out);
+        // The samples of a read are there when the last of them was heard.
+        const long long due_ns = ns_of(end);
+        if (due_ns - now_ns() > timeout_us * 1000) {
+            sleep_us(timeout_us);
+            return SOAPY_SDR_TIMEOUT;
+        }
+        sleep_us((due_ns - now_ns()) / 1000);
+        for (size_t channel = 0; channel < streamed_; channel++) write(buffers[channel], place_, end);
         if (!timeless_) {
             flags = SOAPY_SDR_HAS_TIME;
-            time_ns = 1'000'000'000 + static_cast<long long>(static_cast<double>(place_) / rate_ * 1e9 + 0.5);
+            const long long since = static_cast<long long>(static_cast<double>(place_) / rate_ * 1e9 + 0.5);
+            time_ns = (utc_ ? began_ns_ : 1'000'000'000) + since + jumped_ns_;
         }
-        place_ += count;
-        std::this_thread::sleep_until(began_ + std::chrono::nanoseconds(static_cast<long long>(static_cast<double>(place_) / rate_ * 1e9)));
-        return static_cast<int>(count);
+        const int count = static_cast<int>(end - place_);
+        place_ = end;
+        return count;
     }
 
   private:
+    long long samples_until(const long long ns) const { return static_cast<long long>(static_cast<double>(ns - began_ns_) * 1e-9 * rate_); }
+    long long ns_of(const long long sample) const { return began_ns_ + static_cast<long long>(static_cast<double>(sample) / rate_ * 1e9); }
+    static void sleep_us(const long long us) {
+        if (us > 0) std::this_thread::sleep_for(std::chrono::microseconds(us));
+    }
+
+    // Starts a fault; an error code, or 0 where the read goes on.
+    int begin(const Fault &fault) {
+        state_.set("done", static_cast<long long>(++done_));
+        const long long value_ns = fault.value * 1'000'000;
+        if (fault.kind == "lose") place_ += fault.value;
+        else if (fault.kind == "overflow") { place_ += fault.value; return SOAPY_SDR_OVERFLOW; }
+        else if (fault.kind == "corrupt") { place_ += fault.value; return SOAPY_SDR_CORRUPTION; }
+        else if (fault.kind == "late") sleep_us(fault.value * 1000);
+        else if (fault.kind == "timeout") silent_until_ns_ = now_ns() + value_ns;
+        else if (fault.kind == "error") return SOAPY_SDR_STREAM_ERROR;
+        else if (fault.kind == "unplug") { state_.set("gone_until", now_ns() + value_ns); return SOAPY_SDR_STREAM_ERROR; }
+        else if (fault.kind == "rate") { state_.set("rate", fault.value); state_.set("first_ns", now_ns()); return SOAPY_SDR_STREAM_ERROR; }
+        else if (fault.kind == "jump") jumped_ns_ += value_ns;
+        else if (fault.kind == "clip") clip_until_ = place_ + fault.value;
+        else if (fault.kind == "hang") for (volatile bool forever = true; forever;) {}
+        else if (fault.kind == "crash") std::abort();
+        else throw std::runtime_error("no fault of kind " + fault.kind);
+        return 0;
+    }
+
+    void write(void *out, const long long from, const long long to) const {
+        for (long long i = from; i < to; i++) {
+            std::complex<int16_t> z = samples_[static_cast<size_t>(i) % samples_.size()];
+            if (i < clip_until_) z = {32767, -32768};
+            const auto n = static_cast<size_t>(i - from);
+            if (stream_format_ == "CS8") static_cast<std::complex<int8_t> *>(out)[n] = {static_cast<int8_t>(z.real() >> 8), static_cast<int8_t>(z.imag() >> 8)};
+            else if (stream_format_ == "CF32") static_cast<std::complex<float> *>(out)[n] = {z.real() / 32768.0f, z.imag() / 32768.0f};
+            else if (format_ == "CS12") static_cast<std::complex<int16_t> *>(out)[n] = {static_cast<int16_t>(z.real() >> 4), static_cast<int16_t>(z.imag() >> 4)};
+            else static_cast<std::complex<int16_t> *>(out)[n] = z;
+        }
+    }
+
     std::vector<std::complex<int16_t>> samples_;
-    size_t place_ = 0;
-    long long lose_at_, lose_;
-    bool overflow_, timeless_, silent_, automatic_ = true;
-    double rate_ = 1e6, center_ = 0;
-    Clock::time_point began_;
+    State state_;
+    std::vector<Fault> faults_;
+    std::string format_, stream_format_;
+    size_t channels_, streamed_ = 1, done_ = 0;
+    bool timeless_, utc_, automatic_ = true;
+    double rate_ = 1e6, forced_rate_ = 0;
+    std::map<size_t, double> center_;
+    std::map<std::string, double> gain_;
+    long long place_ = 0, began_ns_ = 0, silent_until_ns_ = 0, jumped_ns_ = 0, clip_until_ = 0;
 };
 
 SoapySDR::KwargsList find(const SoapySDR::Kwargs &args) {

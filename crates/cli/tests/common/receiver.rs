@@ -1,0 +1,128 @@
+//! A receiver through the real SoapySDR library, and a box that listens to it.
+#![allow(dead_code)] // each test file uses its part
+
+use super::{golden, records};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The golden GSM recording's rate, centre and length.
+pub const RATE_HZ: u64 = 1_000_000;
+pub const CENTER: &str = "898.0M";
+pub const SAMPLES: u64 = 500_000;
+
+/// A folder with the device's module, and the golden GSM recording as cs16.
+pub fn folder() -> &'static Path {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let made = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let flags = Command::new("pkg-config").args(["--cflags", "--libs", "SoapySDR"]).output().expect("pkg-config");
+        let flags = String::from_utf8(flags.stdout).expect("UTF-8");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/soapy/recording_device.cpp");
+        let built = Command::new("c++")
+            .args(["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
+            .arg(folder.path().join("librecordingSupport.so"))
+            .arg(source)
+            .args(flags.split_whitespace())
+            .status();
+        assert!(built.expect("c++ runs").success());
+        let narrow = std::fs::read(golden("gsm.sigmf-data")).expect("the golden recording");
+        let wide: Vec<u8> = narrow.iter().flat_map(|&b| (i16::from(b as i8) * 256).to_le_bytes()).collect();
+        std::fs::write(folder.path().join("gsm.cs16"), wide).expect("writes");
+        folder
+    });
+    made.path()
+}
+
+/// The recording that the device plays.
+pub fn recording() -> PathBuf {
+    folder().join("gsm.cs16")
+}
+
+/// The device's arguments.
+pub fn device(more: &str) -> String {
+    format!("driver=recording,file={}{more}", recording().display())
+}
+
+/// The command, where it finds the device and nothing else.
+pub fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cellwarden"));
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .env("SOAPY_SDR_PLUGIN_PATH", folder())
+        // The system's own modules would look for hardware.
+        .env("SOAPY_SDR_ROOT", "/nonexistent");
+    command
+}
+
+/// Daemons have to keep up with their samples: of those in one test file, one runs at a time.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// A daemon that runs.
+pub struct Daemon {
+    _one: MutexGuard<'static, ()>,
+    child: Child,
+    folder: tempfile::TempDir,
+    began: Instant,
+}
+
+impl Daemon {
+    /// Starts it with a configuration, in which `STATE` stands for a path of its own.
+    pub fn start(config: &str) -> Self {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("box.toml");
+        let state = folder.path().join("state").display().to_string();
+        std::fs::write(&path, config.replace("STATE", &state)).expect("writes");
+        let file = |name: &str| std::fs::File::create(folder.path().join(name)).expect("a file");
+        let args = ["run", "--bursts", "--format", "jsonl", "--config", &path.display().to_string()];
+        let child = command(&args).stdout(file("out")).stderr(file("err")).spawn().expect("the binary runs");
+        Self { _one: one, child, folder, began: Instant::now() }
+    }
+
+    /// What it printed so far.
+    pub fn records(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.folder.path().join("out")).expect("its output");
+        // The last line may not be whole yet.
+        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+        records(whole)
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("err")).expect("its log")
+    }
+
+    /// Waits until its records are such, half a minute at most.
+    pub fn wait_for(&self, what: &str, is_so: impl Fn(&[Value]) -> bool) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while !is_so(&self.records()) {
+            assert!(Instant::now() < until, "waited for {what}: {}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends it as the service manager does. Gives its records, and how long it ran.
+    pub fn end(mut self) -> (Vec<Value>, Duration) {
+        let ran = self.began.elapsed();
+        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(killed.success());
+        let asked = Instant::now();
+        let status = self.child.wait().expect("ends");
+        assert!(status.success(), "{status}: {}", self.log());
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+        let records = self.records();
+        assert_eq!(records.last().expect("a summary")["type"], "summary");
+        (records, ran)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
