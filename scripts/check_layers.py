@@ -11,9 +11,10 @@ ALLOWED = {
     "capture": {"types", "iq"},
     "detect": {"types", "standards"},
     "locate": {"types"},
+    "evidence": {"types", "iq", "locate"},
     "report": {"types"},
     "sim": {"types", "standards", "iq"},
-    "cli": {"types", "standards", "iq", "capture", "detect", "locate", "report", "sim"},
+    "cli": {"types", "standards", "iq", "capture", "detect", "locate", "evidence", "report", "sim"},
     "benches": {"types", "standards", "detect", "sim"},
 }
 PREFIX = "cellwarden-"
