@@ -25,6 +25,7 @@ pub enum Command {
     Bench(BenchArgs),
     #[command(hide = true, name = crate::cmd::capture::NAME)]
     Capture(CaptureArgs),
+    Verify(VerifyArgs),
     /// Print a completion script for your shell
     ///
     /// cellwarden completions bash > /etc/bash_completion.d/cellwarden
@@ -252,4 +253,52 @@ pub struct BenchArgs {
     /// Threads
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: u16,
+}
+
+/// How a verdict is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VerdictFormat {
+    /// For people: what was checked, what it means, and what it does not prove
+    Table,
+    /// One JSON object
+    Json,
+}
+
+/// Check evidence files: was anything changed, is any missing, do the bursts give the hit?
+///
+/// Works on any machine, without the box that wrote the files. Three things are checked. Content: every part of a file has
+/// the SHA-256 that the box signed. Origin: the signature is that of the box's key; the key has to come from
+/// somewhere else than the files (ask for the box's evidence.pub, or for the line that it holds). The hit: made again
+/// from the burst records in the file, it is the same.
+///
+/// With --chain, the whole folder is checked: which files the box wrote, in which order, that none is missing, and which
+/// were deleted by its own rules.
+///
+/// Exit status: 0 all fits, 1 something does not, 2 wrong usage.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cellwarden verify 00000017-20260301T060000.051050Z-a-west-897900k.h5 --key evidence.pub
+  cellwarden verify --chain /var/lib/cellwarden/evidence --key 'cellwarden-ed25519 BASE64 NAME'
+  cellwarden verify exported.h5 --chain /mnt/box/evidence --key evidence.pub    # and is it of that chain?
+  cellwarden verify exported.h5 --format json")]
+pub struct VerifyArgs {
+    /// An evidence file; with --chain, it must belong to that chain
+    #[arg(value_name = "FILE", required_unless_present = "chain")]
+    pub files: Vec<PathBuf>,
+    /// The box's public key, or a file that holds it; without, a file only proves that it was not changed since
+    /// somebody signed it
+    #[arg(long, value_name = "KEY|FILE")]
+    pub key: Option<String>,
+    /// Check the evidence folder DIR as a whole
+    #[arg(long, value_name = "DIR")]
+    pub chain: Option<PathBuf>,
+    /// A head of the chain that was noted elsewhere, such as in a log; it must be in the chain. May come again
+    #[arg(long, value_name = "SHA-256", requires = "chain")]
+    pub head: Vec<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: VerdictFormat,
+    /// Read one file and hand it on: this program starts itself so, because HDF5 files of strangers can crash a process
+    #[arg(long, hide = true, num_args = 0, conflicts_with_all = ["chain", "key", "head"])]
+    pub read_apart: bool,
 }

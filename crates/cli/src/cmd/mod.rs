@@ -7,6 +7,7 @@ pub mod info;
 pub mod replay;
 pub mod run;
 pub mod simulate;
+pub mod verify;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
@@ -22,6 +23,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Capture(args) => capture::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cellwarden", &mut std::io::stdout());
             Ok(())
