@@ -67,7 +67,11 @@ impl FromStr for PublicKey {
     type Err = EvidenceError;
 
     fn from_str(text: &str) -> Result<Self, EvidenceError> {
-        let wrong = || EvidenceError::PublicKey { text: text.chars().take(80).collect() };
+        // The first word only: who names the wrong file must not find its secret on the screen.
+        let wrong = || {
+            let word = text.split_whitespace().next().unwrap_or_default();
+            EvidenceError::PublicKey { text: word.chars().take(40).collect() }
+        };
         let mut words = text.split_whitespace();
         let (Some(KIND), Some(base64)) = (words.next(), words.next()) else { return Err(wrong()) };
         let bytes = STANDARD.decode(base64).map_err(|_| wrong())?;
@@ -238,6 +242,15 @@ mod tests {
         assert_eq!(PublicKey::from_text_or_file(&keys.public().to_string()).unwrap(), keys.public());
         assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 2, "nothing else is left");
         assert!(!format!("{keys:?}").contains("private"));
+        // The wrong half is no public key, and is not shown.
+        let private = dir.join(KEY_FILE);
+        let secret = std::fs::read_to_string(&private).unwrap();
+        let secret = secret.split_whitespace().nth(1).unwrap();
+        let text = std::fs::read_to_string(&private).unwrap();
+        for wrong in [private.display().to_string(), text] {
+            let error = PublicKey::from_text_or_file(&wrong).unwrap_err().to_string();
+            assert!(error.contains("private") && !error.contains(&secret[..8]), "{error}");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@
 mod common;
 
 use cellwarden_evidence::{EvidenceInput, Limits, Outcome, ReadIn, Remade, Verified, verify};
+use cellwarden_locate::{JoinConfig, Joiner, Site};
+use cellwarden_types::HitState;
 use common::{Bench, input, start, tiles};
 use hdf5::types::{FloatSize, IntSize, TypeDescriptor};
 use hdf5::{Container, File};
@@ -109,7 +111,7 @@ fn nonsense_is_refused_before_a_file_is_made() {
     cases[0].tiles[0].rows.pop();
     cases[1].tiles[0].bins = 0;
     cases[2].tiles[0].row_s = f64::NAN;
-    cases[3].hit.state = cellwarden_types::HitState::Open;
+    cases[3].hit.state = HitState::Open;
     cases[4].site_text = Some("no = site".to_owned());
     for (i, case) in cases.iter().enumerate() {
         assert!(writer.write(case, start()).is_err(), "case {i}");
@@ -143,6 +145,27 @@ fn what_a_live_run_counts_differently_is_no_difference() {
     live.hit.id.push_str("-2");
     let file = written(&live, &bench, Limits::default());
     assert_eq!(file.remade, Remade::Exactly);
+}
+
+#[test]
+fn a_hit_of_a_live_run_follows_from_the_bursts_around_it() {
+    for name in ["gsm", "lte"] {
+        let bench = Bench::new();
+        let mut live = input(name);
+        let site = Site::parse(live.site_text.as_deref().unwrap(), "site").unwrap();
+        let mut joiner = Joiner::new(Some(&site), JoinConfig::new(live.sensors.clone()));
+        let mut hits = Vec::new();
+        for burst in &live.bursts {
+            joiner.push(burst.clone());
+            joiner.advance(burst.start_s, &mut hits);
+        }
+        joiner.advance(1e3, &mut hits);
+        live.hit = hits.into_iter().rfind(|h| h.state == HitState::Closed).unwrap();
+        assert!(live.hit.revision > 1, "{:?}", live.hit);
+        let (from, to) = (live.hit.start_s - 0.5, live.hit.end_s + 0.1);
+        live.bursts.retain(|b| b.start_s >= from && b.start_s <= to);
+        assert_eq!(written(&live, &bench, Limits::default()).remade, Remade::Exactly, "{name}");
+    }
 }
 
 #[test]
