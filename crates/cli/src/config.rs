@@ -17,6 +17,8 @@ pub struct Config {
     pub site: Option<PathBuf>,
     /// Where hits, evidence and what the detectors learned are kept; nothing is kept where it is left out.
     pub data: Option<PathBuf>,
+    /// How much evidence is kept, and how long.
+    pub evidence: cellwarden_evidence::Limits,
     /// The devices.
     pub devices: Vec<DeviceConfig>,
     /// Seconds of samples that may wait for the detectors.
@@ -32,6 +34,7 @@ struct File {
     site: Option<PathBuf>,
     data: Option<PathBuf>,
     queue_s: Option<f64>,
+    evidence: Option<cellwarden_evidence::Limits>,
     #[serde(default)]
     device: Vec<DeviceConfig>,
 }
@@ -39,7 +42,14 @@ struct File {
 impl Config {
     /// A configuration of one device and nothing else.
     pub fn of(device: DeviceConfig) -> Self {
-        Self { site: None, data: None, devices: vec![device], queue_s: QUEUE_S, patient: false }
+        Self {
+            site: None,
+            data: None,
+            evidence: Default::default(),
+            devices: vec![device],
+            queue_s: QUEUE_S,
+            patient: false,
+        }
     }
 
     /// Reads `path`, then the files of `conf.d` beside it in the order of their names: what a later one says counts, and
@@ -52,6 +62,7 @@ impl Config {
             whole.site = more.site.or(whole.site);
             whole.data = more.data.or(whole.data);
             whole.queue_s = more.queue_s.or(whole.queue_s);
+            whole.evidence = more.evidence.or(whole.evidence);
             whole.device.extend(more.device);
         }
         // Paths are seen from where the file lies.
@@ -59,6 +70,7 @@ impl Config {
         let config = Self {
             site: whole.site.map(seen),
             data: Some(whole.data.map_or_else(|| PathBuf::from(DATA), seen)),
+            evidence: whole.evidence.unwrap_or_default(),
             devices: whole.device,
             queue_s: whole.queue_s.unwrap_or(QUEUE_S),
             patient: true,

@@ -1,5 +1,6 @@
 //! The life of a run with receivers: devices, detectors, hits as they come, health, signals.
 
+use crate::archive::{self, Archive};
 use crate::args::{Format, ListenArgs};
 use crate::config::Config;
 use crate::engine::Event;
@@ -7,12 +8,14 @@ use crate::failure::Failure;
 use crate::listen::{Listening, Totals, emit};
 use crate::live::{Live, LiveSensor};
 use cellwarden_capture::process::supervisor::{CaptureCommand, DeviceHandle, DeviceStatus, spawn_device};
+use cellwarden_detect::Detector;
+use cellwarden_evidence::{EvidenceWriter, Keys};
 use cellwarden_locate::{JoinConfig, Joiner, SensorInfo};
 use cellwarden_report::Sink;
-use cellwarden_types::{BoxHealth, Hit, Record, SensorHealth, SensorState, Summary, UtcNanos};
+use cellwarden_types::{BoxHealth, Burst, Hit, Record, SensorHealth, SensorState, Summary, UtcNanos};
 use crossbeam_channel::{Receiver, bounded};
 use signal_hook::consts::{SIGHUP, TERM_SIGNALS};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -21,6 +24,8 @@ use std::time::{Duration, Instant};
 const TURN: Duration = Duration::from_millis(50);
 /// From one snapshot of its health to the next.
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
+/// With evidence, the histories reach back over a decision and the half second before a hit, in seconds.
+const TILE_HISTORY_S: f64 = 1.0;
 /// What is still on its way when the daemon is asked to end is waited for so long.
 const ENDS: Duration = Duration::from_millis(1_200);
 
@@ -80,6 +85,7 @@ struct Daemon<'a> {
     /// Threads for the detectors; capture has its own processes.
     pool: rayon::ThreadPool,
     joiner: Joiner,
+    archive: Option<Archive>,
     bell: Receiver<()>,
     sink: Box<dyn Sink>,
     show_bursts: bool,
@@ -94,6 +100,11 @@ struct Daemon<'a> {
 impl<'a> Daemon<'a> {
     fn start(config: &Config, listening: &'a Listening<'a>) -> Result<Self, Failure> {
         let started = UtcNanos::now();
+        let archive = config.data.as_deref().map(|data| open_archive(data, config, listening)).transpose()?;
+        let mut detect = listening.config;
+        if archive.is_some() {
+            detect.tile_history_s = detect.tile_history_s.max(TILE_HISTORY_S);
+        }
         let (ring, bell) = bounded(1);
         let command = CaptureCommand {
             // The very program that runs, even if its file was replaced since.
@@ -106,7 +117,7 @@ impl<'a> Daemon<'a> {
             let mut handle =
                 spawn_device(device.clone(), command.clone(), config.queue_s, ring.clone()).map_err(Failure::run)?;
             for (c, (reader, channel)) in handle.readers.drain(..).zip(&device.channels).enumerate() {
-                sensors.push(LiveSensor::new(Arc::from(channel.sensor.as_str()), (d, c), reader, listening.config));
+                sensors.push(LiveSensor::new(Arc::from(channel.sensor.as_str()), (d, c), reader, detect));
             }
             devices.push(handle);
         }
@@ -124,6 +135,7 @@ impl<'a> Daemon<'a> {
             devices,
             live: Live { sensors },
             pool: listening.pool()?,
+            archive,
             bell,
             sink,
             show_bursts,
@@ -184,24 +196,51 @@ impl<'a> Daemon<'a> {
                         let record = Record::Burst(*burst);
                         self.sink.record(&record)?;
                         let Record::Burst(burst) = record else { continue };
-                        self.joiner.push(burst);
+                        self.push(burst);
                     } else {
-                        self.joiner.push(*burst);
+                        self.push(*burst);
                     }
                 }
             }
         }
-        for (i, sensor) in self.live.sensors.iter().enumerate() {
-            let floor = sensor.detector.noise_dbfs_per_hz().filter(|_| sensor.listens());
-            self.joiner.set_noise(i, floor.unwrap_or(f64::NAN));
+        for (i, info) in self.infos().into_iter().enumerate() {
+            self.joiner.set_noise(i, info.noise_dbfs_per_hz);
         }
         let mut hits = Vec::new();
         self.joiner.advance(turn.settled.seconds_since(self.started), &mut hits);
         self.announce(&mut hits)?;
+        if let Some(archive) = &mut self.archive {
+            let detectors: Vec<&Detector> = self.live.sensors.iter().map(|s| &s.detector).collect();
+            archive.turn(&detectors, turn.settled);
+        }
         Ok(turn.over)
     }
 
+    fn push(&mut self, burst: Burst) {
+        if let Some(archive) = &mut self.archive {
+            archive.burst(&burst);
+        }
+        self.joiner.push(burst);
+    }
+
+    /// What is known of each sensor: its floor while it listens. What one does not hear that does not listen says nothing.
+    fn infos(&self) -> Vec<SensorInfo> {
+        let floor = |s: &LiveSensor| s.detector.noise_dbfs_per_hz().filter(|_| s.listens()).unwrap_or(f64::NAN);
+        let info = |s: &LiveSensor| SensorInfo {
+            name: Arc::clone(&s.name),
+            start_time: Some(self.started),
+            noise_dbfs_per_hz: floor(s),
+        };
+        self.live.sensors.iter().map(info).collect()
+    }
+
     fn announce(&mut self, hits: &mut Vec<Hit>) -> Result<(), Failure> {
+        if let Some(mut archive) = self.archive.take_if(|_| !hits.is_empty()) {
+            let detectors: Vec<&Detector> = self.live.sensors.iter().map(|s| &s.detector).collect();
+            let infos = self.infos();
+            hits.iter().for_each(|hit| archive.hit(hit, &detectors, &infos));
+            self.archive = Some(archive);
+        }
         emit(hits, true, &mut self.totals, self.sink.as_mut())?;
         // Somebody waits for it.
         Ok(self.sink.flush()?)
@@ -228,8 +267,14 @@ impl<'a> Daemon<'a> {
             hits: self.totals.hits.clone(),
             processor_s,
             memory_bytes,
-            store_trouble: None,
+            store_trouble: self.trouble(),
         }
+    }
+
+    /// What cannot be kept.
+    fn trouble(&self) -> Option<String> {
+        let missed = self.archive.as_ref().map_or(0, Archive::missed);
+        (missed > 0).then(|| format!("{missed} hits have no evidence: the log says why"))
     }
 
     fn sensor_health(&self, sensor: &LiveSensor, status: &DeviceStatus) -> SensorHealth {
@@ -276,6 +321,22 @@ impl<'a> Daemon<'a> {
         self.sink.record(&Record::Summary(summary))?;
         Ok(self.sink.finish()?)
     }
+}
+
+/// Opens the folder of evidence, and says what a crash had left in it.
+fn open_archive(data: &Path, config: &Config, listening: &Listening<'_>) -> Result<Archive, Failure> {
+    let keys = Keys::load_or_create(&data.join("keys")).map_err(Failure::run)?;
+    let sensors = config.sensors().map(Arc::from).collect();
+    let writer = EvidenceWriter::open(&data.join("evidence"), keys, config.evidence.clone()).map_err(Failure::run)?;
+    for repair in writer.repairs() {
+        tracing::warn!("Evidence: {repair}.");
+    }
+    let about = archive::About {
+        site_text: listening.site_text()?,
+        config_sha256: listening.config_sha256.clone(),
+        software: crate::listen::software(),
+    };
+    Archive::new(about, sensors, writer).map_err(|e| Failure::Run(format!("starting the evidence thread: {e}")))
 }
 
 /// Processor time in seconds and resident memory in bytes of a process; nothing of one that is gone.

@@ -101,6 +101,14 @@ impl<'a> Listening<'a> {
         outcome
     }
 
+    /// The site file as it is.
+    pub fn site_text(&self) -> Result<Option<String>, Failure> {
+        let read = |path: &PathBuf| {
+            std::fs::read_to_string(path).map_err(|e| Failure::Usage(format!("reading {}: {e}", path.display())))
+        };
+        self.args.site.as_ref().map(read).transpose()
+    }
+
     /// Threads for the detectors.
     pub fn pool(&self) -> Result<rayon::ThreadPool, Failure> {
         rayon::ThreadPoolBuilder::new()

@@ -1,5 +1,6 @@
 //! The command `cellwarden`: listens to recordings (and radios), finds phones, says where.
 
+mod archive;
 mod args;
 mod cmd;
 mod config;

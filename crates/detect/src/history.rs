@@ -105,6 +105,13 @@ impl TileRing {
         }
     }
 
+    /// The tiles whose middles lie after sample `after`, oldest first: the middle's sample, and power densities by bin.
+    pub fn rows_after(&self, after: Option<u64>) -> impl Iterator<Item = (u64, Vec<f32>)> + '_ {
+        let from = after.map_or(0, |after| self.at.partition_point(|&at| at <= after));
+        let row = |i: usize| self.rows.range(i * self.bins..(i + 1) * self.bins).copied().collect();
+        (from..self.at.len()).map(move |i| (self.at[i], row(i)))
+    }
+
     /// The mean level in bins `low..high` of the tiles whose middles lie in samples `start..end`.
     pub fn level(&self, start: u64, end: u64, low: usize, high: usize, bin_hz: f64) -> Option<TileLevel> {
         let high = high.min(self.bins);

@@ -33,4 +33,4 @@ pub mod state;
 pub mod swap;
 
 pub use config::{Depth, DetectConfig};
-pub use pipeline::Detector;
+pub use pipeline::{Detector, Tiles};

@@ -51,6 +51,23 @@ pub struct StageCosts {
     pub classify: Duration,
 }
 
+/// A stretch of a sensor's tile history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tiles {
+    /// Middle of bin `n / 2` of `n`.
+    pub center: Hertz,
+    /// Complex samples per second of the stream.
+    pub rate: Hertz,
+    /// From one bin to the next.
+    pub bin_hz: f64,
+    /// From one row to the next where nothing is missing, in seconds.
+    pub row_s: f64,
+    /// Noise floor by bin, linear over full scale and hertz.
+    pub floor: Vec<f32>,
+    /// Middle and power density by bin of each row, likewise.
+    pub rows: Vec<(UtcNanos, Vec<f32>)>,
+}
+
 /// What happened to the samples of one sensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SampleCounts {
@@ -189,6 +206,22 @@ impl Detector {
         let stream = self.stream.as_ref()?;
         let sample = stream.settled_sample().saturating_sub(stream.origin) as f64;
         Some(stream.origin_time?.plus_seconds(sample / stream.rate.0))
+    }
+
+    /// What the tile history holds after `after`, oldest first: a spectrogram, from which no content can be had.
+    pub fn tiles_after(&self, after: Option<UtcNanos>) -> Option<Tiles> {
+        let stream = self.stream.as_ref()?;
+        let (origin, time, rate_hz) = (stream.origin, stream.origin_time?, stream.rate.0);
+        let sample = after.map(|t| origin + (t.seconds_since(time).max(0.0) * rate_hz).round() as u64);
+        let utc = |at: u64| time.plus_seconds((at - origin) as f64 / rate_hz);
+        Some(Tiles {
+            center: stream.center,
+            rate: stream.rate,
+            bin_hz: rate_hz / stream.geometry.n_fft as f64,
+            row_s: (TileRing::FRAMES * stream.geometry.hop) as f64 / rate_hz,
+            floor: stream.floor.floor().to_vec(),
+            rows: stream.tiles.rows_after(sample).map(|(at, row)| (utc(at), row)).collect(),
+        })
     }
 
     /// What the detector has learned, to be written out.
