@@ -13,8 +13,9 @@ ALLOWED = {
     "locate": {"types"},
     "evidence": {"types", "iq", "locate"},
     "report": {"types"},
+    "health": {"types", "standards"},
     "sim": {"types", "standards", "iq"},
-    "cli": {"types", "standards", "iq", "capture", "detect", "locate", "evidence", "report", "sim"},
+    "cli": {"types", "standards", "iq", "capture", "detect", "locate", "evidence", "report", "health", "sim"},
     "benches": {"types", "standards", "detect", "sim"},
 }
 PREFIX = "cellwarden-"
