@@ -26,6 +26,7 @@ pub enum Command {
     #[command(hide = true, name = crate::cmd::capture::NAME)]
     Capture(CaptureArgs),
     Verify(VerifyArgs),
+    Status(StatusArgs),
     /// Print a completion script for your shell
     ///
     /// cellwarden completions bash > /etc/bash_completion.d/cellwarden
@@ -301,4 +302,37 @@ pub struct VerifyArgs {
     /// Read one file and hand it on: this program starts itself so, because HDF5 files of strangers can crash a process
     #[arg(long, hide = true, num_args = 0, conflicts_with_all = ["chain", "key", "head"])]
     pub read_apart: bool,
+}
+
+/// Say how the box is doing: is every sensor listening, does it hear what it should, what is lost?
+///
+/// Asks the running daemon. A line for each sensor: clipped and lost samples of the last 1, 5 and 15 minutes, bursts an
+/// hour, noise floor, drift of its clock. Then what is wrong, in words. Ends with 0 if all is well, with 1 if something
+/// is wrong or the daemon does not answer.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cellwarden status                                  is all well?
+  cellwarden status --watch                          look on while an antenna is moved
+  cellwarden status --address 10.0.0.7:9464          another box
+  cellwarden status --json | jq '.verdicts[] | select(.judgement != \"fine\")'
+  cellwarden status >/dev/null || echo 'look at the box'")]
+pub struct StatusArgs {
+    /// Where the daemon's health endpoint listens: HOST:PORT
+    #[arg(long, short = 'a', value_name = "HOST:PORT", default_value = "127.0.0.1:9464", value_parser = host_and_port)]
+    pub address: String,
+    /// Print all that the daemon tells, as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Ask again every two seconds, until Ctrl-C
+    #[arg(long, short = 'w')]
+    pub watch: bool,
+}
+
+fn host_and_port(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, p)| p.parse::<u16>().ok());
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]%".contains(c);
+    match port {
+        Some(1..) if text.chars().all(plain) => Ok(text.to_owned()),
+        _ => Err(format!("{text:?} is no address and port: want one like 127.0.0.1:9464")),
+    }
 }

@@ -8,6 +8,7 @@ pub mod replay;
 pub mod run;
 pub mod simulate;
 pub mod verify;
+pub mod status;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
@@ -24,6 +25,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bench(args) => bench::run(&args),
         Command::Capture(args) => capture::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cellwarden", &mut std::io::stdout());
             Ok(())
