@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use cellwarden_capture::config::DeviceConfig;
 use serde::Deserialize;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Where the daemon looks when it is not told where.
@@ -19,6 +20,8 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// How much evidence is kept, and how long.
     pub evidence: cellwarden_evidence::Limits,
+    /// Where the health endpoint listens, if it does.
+    pub health: Option<SocketAddr>,
     /// The devices.
     pub devices: Vec<DeviceConfig>,
     /// Seconds of samples that may wait for the detectors.
@@ -35,8 +38,29 @@ struct File {
     data: Option<PathBuf>,
     queue_s: Option<f64>,
     evidence: Option<cellwarden_evidence::Limits>,
+    health: Option<Endpoint>,
     #[serde(default)]
     device: Vec<DeviceConfig>,
+}
+
+/// An address, or `"off"`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+enum Endpoint {
+    At(SocketAddr),
+    Off,
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let wrong = |_| format!("{text:?} is no address and port: want one like \"127.0.0.1:9464\", or \"off\"");
+        text.parse().map(Self::At).map_err(wrong)
+    }
 }
 
 impl Config {
@@ -46,6 +70,7 @@ impl Config {
             site: None,
             data: None,
             evidence: Default::default(),
+            health: None,
             devices: vec![device],
             queue_s: QUEUE_S,
             patient: false,
@@ -63,6 +88,7 @@ impl Config {
             whole.data = more.data.or(whole.data);
             whole.queue_s = more.queue_s.or(whole.queue_s);
             whole.evidence = more.evidence.or(whole.evidence);
+            whole.health = more.health.or(whole.health);
             whole.device.extend(more.device);
         }
         // Paths are seen from where the file lies.
@@ -71,6 +97,11 @@ impl Config {
             site: whole.site.map(seen),
             data: Some(whole.data.map_or_else(|| PathBuf::from(DATA), seen)),
             evidence: whole.evidence.unwrap_or_default(),
+            health: match whole.health {
+                Some(Endpoint::At(address)) => Some(address),
+                Some(Endpoint::Off) => None,
+                None => Some(cellwarden_health::DEFAULT_ADDRESS),
+            },
             devices: whole.device,
             queue_s: whole.queue_s.unwrap_or(QUEUE_S),
             patient: true,
@@ -203,6 +234,7 @@ mod tests {
             (format!("{DEVICE}{}", DEVICE.replacen("west", "east", 1)), vec!["a-west", "twice"]),
             (format!("queue_s = 99\n{DEVICE}"), vec!["queue_s"]),
             (DEVICE.replace("gain = 20\n", ""), vec!["west", "gain"]),
+            (format!("health = 'here'\n{DEVICE}"), vec!["c.toml:1:", "address"]),
         ] {
             let error = load(&[("c.toml", &text)]).expect_err(&text);
             assert!(words.iter().all(|w| error.contains(w)), "{error} for {text}");

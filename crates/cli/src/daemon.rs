@@ -10,8 +10,10 @@ use crate::live::{Live, LiveSensor};
 use cellwarden_capture::process::supervisor::{CaptureCommand, DeviceHandle, DeviceStatus, spawn_device};
 use cellwarden_detect::Detector;
 use cellwarden_evidence::{EvidenceWriter, Keys};
+use cellwarden_health::{AmbientCarrier, AmbientLevels, Commissioning, Health, HealthConfig};
 use cellwarden_locate::{JoinConfig, Joiner, SensorInfo};
 use cellwarden_report::Sink;
+use cellwarden_types::request::LevelRequest;
 use cellwarden_types::{BoxHealth, Burst, Hit, Record, SensorHealth, SensorState, Summary, UtcNanos};
 use crossbeam_channel::{Receiver, bounded};
 use signal_hook::consts::{SIGHUP, TERM_SIGNALS};
@@ -24,6 +26,9 @@ use std::time::{Duration, Instant};
 const TURN: Duration = Duration::from_millis(50);
 /// From one snapshot of its health to the next.
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
+/// From one look at the carriers that are always in the air to the next, and over how long they are looked at.
+const AMBIENT_EVERY: Duration = Duration::from_secs(60);
+const AMBIENT_OVER_S: f64 = 0.5;
 /// With evidence, the histories reach back over a decision and the half second before a hit, in seconds.
 const TILE_HISTORY_S: f64 = 1.0;
 /// What is still on its way when the daemon is asked to end is waited for so long.
@@ -86,6 +91,10 @@ struct Daemon<'a> {
     pool: rayon::ThreadPool,
     joiner: Joiner,
     archive: Option<Archive>,
+    endpoint: Option<Health>,
+    /// What each sensor heard when it was hung up.
+    commissioning: Vec<Commissioning>,
+    ambient_looked: Option<Instant>,
     bell: Receiver<()>,
     sink: Box<dyn Sink>,
     show_bursts: bool,
@@ -101,6 +110,10 @@ impl<'a> Daemon<'a> {
     fn start(config: &Config, listening: &'a Listening<'a>) -> Result<Self, Failure> {
         let started = UtcNanos::now();
         let archive = config.data.as_deref().map(|data| open_archive(data, config, listening)).transpose()?;
+        let commissioning = config.data.as_deref().map(load_commissioning).transpose()?.unwrap_or_default();
+        let endpoint = config.health.map(|address| {
+            Health::start(address, HealthConfig { commissioning: commissioning.clone(), ..HealthConfig::default() })
+        });
         let mut detect = listening.config;
         if archive.is_some() {
             detect.tile_history_s = detect.tile_history_s.max(TILE_HISTORY_S);
@@ -136,6 +149,9 @@ impl<'a> Daemon<'a> {
             live: Live { sensors },
             pool: listening.pool()?,
             archive,
+            endpoint: endpoint.transpose().map_err(Failure::run)?,
+            commissioning,
+            ambient_looked: None,
             bell,
             sink,
             show_bursts,
@@ -169,8 +185,7 @@ impl<'a> Daemon<'a> {
             if self.looked.elapsed() >= HEALTH_EVERY {
                 self.looked = Instant::now();
                 self.feed_watchdog();
-                let health = self.health();
-                tracing::debug!(?health, "Health.");
+                self.publish_health();
             }
         }
     }
@@ -253,6 +268,37 @@ impl<'a> Daemon<'a> {
         }
     }
 
+    fn publish_health(&mut self) {
+        let health = self.health();
+        let Some(endpoint) = &self.endpoint else { return };
+        endpoint.publish(health);
+        if self.ambient_looked.is_none_or(|at| at.elapsed() >= AMBIENT_EVERY) {
+            self.ambient_looked = Some(Instant::now());
+            endpoint.publish_ambient(self.ambient());
+        }
+    }
+
+    /// Levels of the carriers that are always in the air, as they are now.
+    fn ambient(&self) -> AmbientLevels {
+        let now = UtcNanos::now();
+        let of = |known: &Commissioning| {
+            let sensor = self.live.sensors.iter().find(|s| *s.name == *known.sensor).filter(|s| s.listens())?;
+            let level = |carrier: &AmbientCarrier| {
+                let request = LevelRequest {
+                    sensor: Arc::clone(&sensor.name),
+                    time: now.plus_seconds(-AMBIENT_OVER_S),
+                    duration_s: AMBIENT_OVER_S,
+                    freq_lower_hz: carrier.center_hz - carrier.width_hz / 2.0,
+                    freq_upper_hz: carrier.center_hz + carrier.width_hz / 2.0,
+                };
+                let level_dbfs = sensor.detector.level(&request).power_dbfs?;
+                Some(AmbientCarrier { level_dbfs, ..*carrier })
+            };
+            Some((known.sensor.clone(), known.ambient.iter().filter_map(level).collect()))
+        };
+        AmbientLevels(self.commissioning.iter().filter_map(of).collect())
+    }
+
     fn health(&self) -> BoxHealth {
         let statuses: Vec<DeviceStatus> = self.devices.iter().map(DeviceHandle::status).collect();
         let sensors = self.live.sensors.iter().map(|s| self.sensor_health(s, &statuses[s.device.0])).collect();
@@ -309,6 +355,9 @@ impl<'a> Daemon<'a> {
     /// Closes what is open, and sums up.
     fn finish(mut self) -> Result<(), Failure> {
         let statuses: Vec<DeviceStatus> = self.devices.iter().map(DeviceHandle::status).collect();
+        if let Some(endpoint) = self.endpoint.take() {
+            endpoint.stop();
+        }
         self.devices.clear();
         let joiner = std::mem::replace(&mut self.joiner, Joiner::new(None, JoinConfig::new(Vec::new())));
         let mut hits = joiner.finish();
@@ -321,6 +370,12 @@ impl<'a> Daemon<'a> {
         self.sink.record(&Record::Summary(summary))?;
         Ok(self.sink.finish()?)
     }
+}
+
+/// What the sensors heard when they were hung up, where somebody wrote it down.
+fn load_commissioning(data: &Path) -> Result<Vec<Commissioning>, Failure> {
+    let path = data.join("commissioning.json");
+    if path.exists() { Commissioning::load(&path).map_err(Failure::usage) } else { Ok(Vec::new()) }
 }
 
 /// Opens the folder of evidence, and says what a crash had left in it.

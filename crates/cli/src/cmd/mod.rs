@@ -7,8 +7,8 @@ pub mod info;
 pub mod replay;
 pub mod run;
 pub mod simulate;
-pub mod verify;
 pub mod status;
+pub mod verify;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;

@@ -61,6 +61,9 @@ pub fn command(args: &[&str]) -> Command {
 /// Daemons have to keep up with their samples: of those in one test file, one runs at a time.
 static ONE: Mutex<()> = Mutex::new(());
 
+/// What is not tested there: nothing is kept, and nobody is asked for a port.
+const OWN: &str = "health = 'off'\ndata = 'data'\n";
+
 /// A daemon that runs.
 pub struct Daemon {
     _one: MutexGuard<'static, ()>,
@@ -76,7 +79,7 @@ impl Daemon {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("box.toml");
         let state = folder.path().join("state").display().to_string();
-        std::fs::write(&path, config.replace("STATE", &state)).expect("writes");
+        std::fs::write(&path, format!("{}{}", OWN, config.replace("STATE", &state))).expect("writes");
         let file = |name: &str| std::fs::File::create(folder.path().join(name)).expect("a file");
         let args = ["run", "--bursts", "--format", "jsonl", "--config", &path.display().to_string()];
         let child = command(&args).stdout(file("out")).stderr(file("err")).spawn().expect("the binary runs");
