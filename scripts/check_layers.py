@@ -15,7 +15,8 @@ ALLOWED = {
     "report": {"types"},
     "health": {"types", "standards"},
     "sim": {"types", "standards", "iq"},
-    "cli": {"types", "standards", "iq", "capture", "detect", "locate", "evidence", "report", "health", "sim"},
+    "store": {"types"},
+    "cli": {"types", "standards", "iq", "capture", "detect", "locate", "evidence", "store", "report", "health", "sim"},
     "benches": {"types", "standards", "detect", "sim"},
 }
 PREFIX = "cellwarden-"
