@@ -16,8 +16,9 @@ use std::time::Duration;
 const SYNC: Duration = Duration::from_secs(1);
 /// A disk that failed is tried again after so long.
 const RETRY: Duration = Duration::from_secs(2);
-/// Hits in one transaction.
+/// Hits in one transaction, and about how many bytes: the log shall stay small.
 const BATCH: usize = 256;
+const BATCH_BYTES: usize = 1 << 20;
 /// So often room is made for one write.
 const ROUNDS: usize = 64;
 /// Below that, a disk that refuses to write is taken for full.
@@ -78,6 +79,9 @@ impl Store {
             if count > 0 {
                 self.notice(Notice::Orphans { count: count.unsigned_abs() });
             }
+        }
+        if self.full.is_some() {
+            link.may_grow(0);
         }
         self.link = Some(link);
         self.failing = None;
@@ -176,22 +180,31 @@ impl Store {
         }
     }
 
-    /// Writes a gap or an event, for which only health makes room, or older ones of its kind.
+    /// Like [`attempt`](Self::attempt), and health, gaps and events make room for it.
+    pub(crate) fn attempt_with_room<T>(
+        &mut self,
+        durable: bool,
+        work: impl Fn(&Connection, Stamp) -> rusqlite::Result<T>,
+    ) -> Result<T, Fault> {
+        for _ in 0..ROUNDS {
+            match self.attempt(durable, &work) {
+                Err(Fault::Full) if self.make_room(false) => {}
+                done => return done,
+            }
+        }
+        Err(Fault::Full)
+    }
+
+    /// Writes a gap or an event.
     pub(crate) fn put_context(
         &mut self,
         work: impl Fn(&Connection, Stamp) -> rusqlite::Result<()>,
     ) -> Result<(), String> {
-        for _ in 0..ROUNDS {
-            match self.attempt(false, &work) {
-                Ok(()) => return Ok(()),
-                Err(Fault::Full) if self.make_room(false) => {}
-                Err(_) => break,
-            }
-        }
-        if let Some(given_up) = &mut self.full {
+        let done = self.attempt_with_room(false, work);
+        if let (Err(_), Some(given_up)) = (&done, &mut self.full) {
             given_up.context_left_out += 1;
         }
-        Err(self.why())
+        done.map_err(|_| self.why())
     }
 
     /// Writes what the outbox holds, oldest first; returns what was written. With `now`, a failing disk is tried even if
@@ -203,7 +216,12 @@ impl Store {
         let mut written = Vec::new();
         let mut rounds = 0;
         while !self.outbox.is_empty() {
-            let rows: Vec<Row> = self.outbox.oldest(BATCH).cloned().collect();
+            let mut bytes = 0;
+            let fits = |row: &&Row| {
+                bytes += row.json.len();
+                bytes <= BATCH_BYTES || bytes == row.json.len()
+            };
+            let rows: Vec<Row> = self.outbox.oldest(BATCH).take_while(fits).cloned().collect();
             let durable = rows.iter().any(|row| row.state != HitState::Updated);
             let done = self.attempt(durable, |connection, stamp| {
                 rows.iter().map(|row| row.write(connection, stamp.age_ns(), stamp.run)).collect::<Result<Vec<_>, _>>()

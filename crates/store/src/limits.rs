@@ -22,7 +22,7 @@ pub struct Limits {
     pub outbox_hits: usize,
     /// Bytes that these may take.
     pub outbox_bytes: usize,
-    /// Size of the file that is given up to make room when the disk is full; 0 for none.
+    /// Size of the file that is given up to make room when the disk is full: 4 MiB or more; 0 for none.
     pub reserve_bytes: u64,
 }
 
@@ -57,7 +57,11 @@ impl Limits {
         within("health_minute_s", u64::from(self.health_minute_s), u64::from(self.health_full_s), 366 * 86_400)?;
         within("outbox_hits", self.outbox_hits as u64, 1, 1_000_000)?;
         within("outbox_bytes", self.outbox_bytes as u64, 1 << 20, 1 << 30)?;
-        within("reserve_bytes", self.reserve_bytes, 0, 1 << 30)
+        if self.reserve_bytes == 0 {
+            return Ok(());
+        }
+        // What is in the log has to fit into the database, before anything can be deleted from that.
+        within("reserve_bytes", self.reserve_bytes, LOG_BYTES, 1 << 30)
     }
 
     pub(crate) fn age_ns(&self) -> i64 {
@@ -79,6 +83,7 @@ mod tests {
             (Limits { health_minute_s: 5, ..Limits::default() }, "health_minute_s"),
             (Limits { outbox_hits: 0, ..Limits::default() }, "outbox_hits"),
             (Limits { outbox_bytes: usize::MAX, ..Limits::default() }, "outbox_bytes"),
+            (Limits { reserve_bytes: 1000, ..Limits::default() }, "reserve_bytes"),
             (Limits { reserve_bytes: u64::MAX, ..Limits::default() }, "reserve_bytes"),
         ] {
             let said = limits.check().unwrap_err().to_string();

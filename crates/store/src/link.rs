@@ -15,6 +15,10 @@ use std::time::Duration;
 pub(crate) const APPLICATION_ID: i64 = 0x4357_5244;
 /// What this code writes.
 pub(crate) const SCHEMA: i64 = 1;
+/// Pages in the log after which they go to the database: 1 MiB. On a full disk the reserve has to hold them.
+const LOG_PAGES: i64 = 256;
+/// SQLite's own limit.
+const MOST_PAGES: i64 = 0xffff_fffe;
 /// So long a writer waits for another: a mark from the command line takes milliseconds.
 pub(crate) const BUSY: Duration = Duration::from_secs(2);
 
@@ -110,6 +114,7 @@ impl Link {
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             connection.pragma_update(None, "journal_size_limit", LOG_BYTES as i64)?;
+            connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
             connection.pragma_update(None, "trusted_schema", false)
         };
         settings(&connection).map_err(wrong)?;
@@ -174,6 +179,17 @@ impl Link {
     /// Moves the log into the database as far as readers let us. That it does not work is no harm: it is tried again.
     pub fn checkpoint(&self) {
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    }
+
+    /// From now on the database may grow by so many pages only. On a full disk, what grows it would sit in the log for
+    /// ever: then not even deleting works.
+    pub fn may_grow(&self, pages: u64) {
+        let set = || {
+            let now: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            let most = now.saturating_add_unsigned(pages).min(MOST_PAGES);
+            self.connection.pragma_update_and_check(None, "max_page_count", most, |_| Ok(()))
+        };
+        let _: rusqlite::Result<()> = set(); // what cannot be read now cannot grow either
     }
 
     /// Ends with the log as it is: a damaged database is not written to.

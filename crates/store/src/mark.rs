@@ -39,7 +39,15 @@ pub fn mark_kept(path: &Path, id: &str, keep: bool, why: &str, now: UtcNanos) ->
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrong)?;
     let found = write_mark(&transaction, id, keep, why, now).map_err(wrong)?;
     transaction.commit().map_err(wrong)?;
-    if found { Ok(()) } else { Err(StoreError::NoSuchHit { id: id.to_owned() }) }
+    if !found {
+        return Err(StoreError::NoSuchHit { id: id.to_owned() });
+    }
+    // On a full disk there may be no room for the event: the mark itself is what counts.
+    let age = "SELECT coalesce(max(value), 0) FROM meta WHERE name = 'age_ns'";
+    let _ = connection
+        .query_row(age, [], |row| row.get(0))
+        .and_then(|age_ns| write_event(&connection, now, age_ns, EventLevel::Info, None, &event(id, keep, why)));
+    Ok(())
 }
 
 /// The reason, if it is one.
@@ -61,15 +69,13 @@ pub(crate) fn write_mark(
 ) -> rusqlite::Result<bool> {
     let sql = "UPDATE hits SET kept = ?2, kept_why = ?3, kept_time = ?4 WHERE id = ?1";
     let (reason, time) = if keep { (Some(why), Some(now.0)) } else { (None, None) };
-    if connection.execute(sql, (id, keep, reason, time))? == 0 {
-        return Ok(false);
-    }
+    Ok(connection.execute(sql, (id, keep, reason, time))? > 0)
+}
+
+/// What is said about a mark.
+pub(crate) fn event(id: &str, keep: bool, why: &str) -> String {
     let done = if keep { "kept" } else { "no longer kept" };
-    let text = if why.is_empty() { format!("hit {id} is {done}") } else { format!("hit {id} is {done}: {why}") };
-    let age_ns: i64 =
-        connection.query_row("SELECT coalesce(max(value), 0) FROM meta WHERE name = 'age_ns'", [], |row| row.get(0))?;
-    write_event(connection, now, age_ns, EventLevel::Info, None, &text)?;
-    Ok(true)
+    if why.is_empty() { format!("hit {id} is {done}") } else { format!("hit {id} is {done}: {why}") }
 }
 
 pub(crate) fn write_event(

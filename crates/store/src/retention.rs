@@ -44,6 +44,14 @@ fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     Ok((value("page_count")? - value("freelist_count")?).max(0).unsigned_abs() * value("page_size")?.unsigned_abs())
 }
 
+/// Gives some pages back. Each row of the answer is a page: it has to be read to its end.
+fn vacuum(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
 impl Store {
     /// Deletes what is too old, and the oldest where there is too much; tries again what did not work before. Cheap
     /// enough for once a minute: the work of one call is bounded.
@@ -65,6 +73,9 @@ impl Store {
         }
         if self.reserve.take() && self.outbox.is_empty() {
             if let Some(given_up) = self.full.take() {
+                if let Some(link) = &self.link {
+                    link.may_grow(u64::MAX);
+                }
                 self.notice(Notice::Recovered { lost: given_up.to_string() });
             }
         }
@@ -151,8 +162,8 @@ impl Store {
     /// Gives free pages back to the disk, but not while it is full: then they are what hits are written to.
     fn shrink(&mut self) -> Result<(), Fault> {
         let Some(link) = self.link.as_ref().filter(|_| self.full.is_none()) else { return Ok(()) };
-        // Its failure is no harm: the pages stay free.
-        let _ = link.connection().execute_batch(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"));
+        // A failure is no harm: the pages stay free.
+        let _ = vacuum(link.connection());
         link.checkpoint();
         let log_bytes = beside(&self.path, "-wal").metadata().map_or(0, |m| m.len());
         if log_bytes > 4 * LOG_BYTES && self.oversize.is_none() {

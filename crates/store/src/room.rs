@@ -1,11 +1,15 @@
 //! Making room on a full disk, in the order that the crate's documentation gives.
 
 use crate::Store;
+use crate::limits::LOG_BYTES;
+use crate::reserve::free_bytes;
 use rusqlite::Connection;
 
 /// Records that are deleted at once: many of the small ones, few hits.
 const SMALL: i64 = 500;
 const HITS: i64 = 20;
+/// Of the database.
+const PAGE_BYTES: u64 = 4096;
 
 /// Deletes the first `most` rows of `table` that `filter` leaves, in this order.
 pub(crate) fn delete(
@@ -25,9 +29,10 @@ impl Store {
     /// Deletes some of what is worth least; whether there is more room than before. Hits go only for hits.
     pub(crate) fn make_room(&mut self, for_hits: bool) -> bool {
         // First: what follows has to be written to the log, and that takes room.
-        let given_up = self.reserve.give_up();
+        self.reserve.give_up();
         if let Some(link) = &self.link {
             link.checkpoint();
+            link.may_grow(0);
         }
         let steps = [
             ("health", "true", "level, aged, number", SMALL),
@@ -40,7 +45,7 @@ impl Store {
                 continue;
             }
             let Ok(gone) = self.attempt(false, |connection, _| delete(connection, table, filter, order, most)) else {
-                return given_up;
+                return false;
             };
             if gone == 0 {
                 continue;
@@ -53,6 +58,14 @@ impl Store {
             } += gone as u64;
             return true;
         }
-        given_up
+        // Nothing is left to delete: what is left of the disk is for hits, but for what the log may need.
+        let pages = free_bytes(&self.path).map_or(0, |free| free.saturating_sub(LOG_BYTES / 2) / PAGE_BYTES);
+        match &self.link {
+            Some(link) if for_hits && pages > 0 => {
+                link.may_grow(pages);
+                true
+            }
+            _ => false,
+        }
     }
 }

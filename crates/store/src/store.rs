@@ -9,7 +9,7 @@ use crate::outbox::Outbox;
 use crate::query::EventLevel;
 use crate::reserve::Reserve;
 use crate::row::Row;
-use crate::{Notice, StoreError};
+use crate::{Notice, StoreError, mark};
 use cellwarden_types::{BoxHealth, Gap, Hit, UtcNanos};
 use std::collections::VecDeque;
 use std::fmt;
@@ -301,8 +301,12 @@ impl Store {
     pub fn mark_kept(&mut self, id: &str, keep: bool, why: &str, now: UtcNanos) -> Result<(), StoreError> {
         let why = checked_why(keep, why)?;
         self.tick(Some(now));
-        match self.attempt(true, |connection, _| write_mark(connection, id, keep, why, now)) {
-            Ok(true) => Ok(()),
+        match self.attempt_with_room(true, |connection, _| write_mark(connection, id, keep, why, now)) {
+            Ok(true) => {
+                // The mark is what counts; that there may be no room for the event is in what `trouble` says.
+                let _ = self.put_event(now, EventLevel::Info, None, &mark::event(id, keep, why));
+                Ok(())
+            }
             Ok(false) => Err(StoreError::NoSuchHit { id: id.to_owned() }),
             Err(_) => Err(StoreError::Unavailable { why: self.why() }),
         }

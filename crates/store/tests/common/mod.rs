@@ -55,7 +55,7 @@ pub fn hit_of(id: &str, revision: u32, state: HitState, time: UtcNanos) -> Hit {
 
 /// A hit whose record takes some kilobytes.
 pub fn large_hit(id: &str, at_s: f64) -> Hit {
-    let evidence = (0..200).map(|i| Evidence::new(format!("reason_{i:03}"), f64::from(i) / 7.0, 0.125)).collect();
+    let evidence = (0..100).map(|i| Evidence::new(format!("reason_{i:03}"), f64::from(i) / 7.0, 0.125)).collect();
     Hit { evidence, ..hit(id, at_s) }
 }
 
@@ -122,7 +122,7 @@ pub fn store() -> (tempfile::TempDir, PathBuf, Store) {
 
 /// The smallest store.
 pub fn small_limits() -> Limits {
-    Limits { size_bytes: 16 << 20, reserve_bytes: 1 << 20, ..Limits::default() }
+    Limits { size_bytes: 16 << 20, reserve_bytes: 4 << 20, ..Limits::default() }
 }
 
 /// All hits, by their start.
