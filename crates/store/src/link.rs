@@ -82,8 +82,19 @@ fn no_link(doing: &'static str, path: &Path, source: rusqlite::Error) -> NoLink 
     }
 }
 
+/// Whether there is nothing in the file, or what [`create`] leaves there if it is killed in its middle.
+fn is_unmade(connection: &Connection) -> rusqlite::Result<bool> {
+    let value = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    if value("page_count")? == 0 {
+        return Ok(true);
+    }
+    let incremental = value("auto_vacuum")? == 2;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(incremental && tables == 0 && value("application_id")? == 0 && value("user_version")? == 0)
+}
+
 fn create(connection: &mut Connection) -> rusqlite::Result<()> {
-    // Both are fixed once there is a first page; all else is one transaction: there is a store, or an empty file.
+    // Both are fixed once there is a first page, and the second makes it; all else is one transaction.
     connection.execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;")?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -99,8 +110,8 @@ impl Link {
         let wrong = |source| no_link("opening", path, source);
         let mut connection = Connection::open_with_flags(path, flags).map_err(wrong)?;
         connection.busy_timeout(BUSY).map_err(wrong)?;
-        let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).map_err(wrong)?;
-        if pages == 0 {
+        let new = is_unmade(&connection).map_err(wrong)?;
+        if new {
             create(&mut connection).map_err(|source| no_link("making", path, source))?;
         }
         verify(&connection, path)?;
@@ -127,7 +138,7 @@ impl Link {
         }
         let link =
             Self { connection, path: path.to_owned(), file: inode(path), full_sync: false, saved_age_ns: i64::MIN };
-        Ok((link, pages == 0))
+        Ok((link, new))
     }
 
     pub fn connection(&self) -> &Connection {

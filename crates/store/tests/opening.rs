@@ -35,6 +35,27 @@ fn a_file_that_is_no_store_is_refused_and_left_as_it_is() {
     assert_eq!(fs::read(&path).expect("reads"), before);
 }
 
+/// Found by `scripts/kill-test`.
+#[test]
+fn a_store_whose_making_was_killed_is_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    let direct = rusqlite::Connection::open(&path).expect("opens");
+    direct.execute_batch("PRAGMA auto_vacuum = INCREMENTAL").expect("works");
+    drop(direct);
+    assert!(path.metadata().expect("is there").len() > 0, "the first page was written, and nothing else");
+    let (mut store, notices) = Store::open(&path, small_limits()).expect("a store");
+    assert_eq!(notices, [Notice::Created { path: path.clone() }]);
+    store.put_hit(&hit("one", 0.0), begin()).expect("stored");
+    assert_eq!(all_ids(&path), ["one"]);
+    // Somebody else's empty database is not ours.
+    let other = folder.path().join("other.db");
+    rusqlite::Connection::open(&other).expect("opens").execute_batch("PRAGMA user_version = 0; VACUUM").expect("works");
+    if other.metadata().expect("is there").len() > 0 {
+        assert!(matches!(Store::open(&other, small_limits()), Err(StoreError::NotOurs { .. })));
+    }
+}
+
 #[test]
 fn a_newer_schema_is_refused_with_both_numbers() {
     let (_folder, path, store) = store();
