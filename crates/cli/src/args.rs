@@ -22,6 +22,7 @@ pub enum Command {
     Simulate(SimulateArgs),
     Info(InfoArgs),
     Check(CheckArgs),
+    Hits(crate::cmd::hits::HitsArgs),
     Bench(BenchArgs),
     #[command(hide = true, name = crate::cmd::capture::NAME)]
     Capture(CaptureArgs),

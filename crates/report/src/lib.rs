@@ -5,6 +5,7 @@
 
 mod csv;
 mod jsonl;
+mod list;
 pub mod round;
 mod table;
 
@@ -42,6 +43,11 @@ pub enum OutputFormat {
         /// Whether hits are to be seen as they come, not sorted by block at the end.
         live: bool,
     },
+    /// For people: stored hits, one a line, with time and id.
+    List {
+        /// Whether the terminal shows colours.
+        colour: bool,
+    },
     /// One JSON object a line.
     Jsonl,
     /// Comma-separated values with a header: hits, or bursts.
@@ -55,6 +61,7 @@ pub enum OutputFormat {
 pub fn sink<'a>(format: OutputFormat, out: impl Write + 'a) -> Box<dyn Sink + 'a> {
     match format {
         OutputFormat::Table { colour, live } => Box::new(table::Table::new(out, colour, live)),
+        OutputFormat::List { colour } => Box::new(list::List::new(out, colour)),
         OutputFormat::Jsonl => Box::new(jsonl::Jsonl::new(out)),
         OutputFormat::Csv { bursts } => Box::new(csv::Csv::new(out, bursts)),
     }

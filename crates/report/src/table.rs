@@ -46,12 +46,7 @@ impl<W: Write> Table<W> {
             )?;
         }
         if self.live {
-            let state = match h.state {
-                HitState::Open => "open",
-                HitState::Updated => "updated",
-                HitState::Closed => "closed",
-            };
-            write!(self.out, "{state:<9}")?;
+            write!(self.out, "{:<9}", state_name(h.state))?;
         }
         writeln!(
             self.out,
@@ -88,8 +83,17 @@ impl<W: Write> Table<W> {
     }
 }
 
+/// The name in records.
+pub fn state_name(state: HitState) -> &'static str {
+    match state {
+        HitState::Open => "open",
+        HitState::Updated => "updated",
+        HitState::Closed => "closed",
+    }
+}
+
 /// A probability for people, to whom nothing is certain.
-fn percent(p: f64) -> String {
+pub fn percent(p: f64) -> String {
     match p {
         p if p >= 0.995 => ">99%".to_owned(),
         p if p < 0.005 => "<1%".to_owned(),
