@@ -1,5 +1,6 @@
 //! A file that takes room on the disk only to give it up: to delete from a full disk's database takes room, too.
 
+use crate::limits::LOG_BYTES;
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -21,13 +22,17 @@ impl Reserve {
         Self { path, bytes, held }
     }
 
-    /// Takes the room, where there is plenty; whether it is held then.
+    /// Takes the room, where there is plenty; whether there is.
     pub fn take(&mut self) -> bool {
-        if self.held || self.bytes == 0 {
+        if self.held {
             return true;
         }
-        if free_bytes(&self.path).is_none_or(|free| free < self.bytes * SPARE) {
+        let plenty = self.bytes.max(LOG_BYTES) * SPARE;
+        if free_bytes(&self.path).is_none_or(|free| free < plenty) {
             return false;
+        }
+        if self.bytes == 0 {
+            return true;
         }
         self.held = self.allocate().is_ok();
         if !self.held {
