@@ -18,6 +18,8 @@ pub struct Config {
     pub site: Option<PathBuf>,
     /// Where hits, evidence and what the detectors learned are kept; nothing is kept where it is left out.
     pub data: Option<PathBuf>,
+    /// How much the store of hits and health may hold, and how long.
+    pub store: cellwarden_store::Limits,
     /// How much evidence is kept, and how long.
     pub evidence: cellwarden_evidence::Limits,
     /// Where the health endpoint listens, if it does.
@@ -37,10 +39,30 @@ struct File {
     site: Option<PathBuf>,
     data: Option<PathBuf>,
     queue_s: Option<f64>,
+    store: Option<StoreLimits>,
     evidence: Option<cellwarden_evidence::Limits>,
     health: Option<Endpoint>,
     #[serde(default)]
     device: Vec<DeviceConfig>,
+}
+
+/// How much the store may hold.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoreLimits {
+    age_days: Option<u32>,
+    size_mb: Option<u32>,
+}
+
+impl StoreLimits {
+    fn limits(self) -> cellwarden_store::Limits {
+        let usual = cellwarden_store::Limits::default();
+        cellwarden_store::Limits {
+            age_days: self.age_days.unwrap_or(usual.age_days),
+            size_bytes: self.size_mb.map_or(usual.size_bytes, |mb| u64::from(mb) << 20),
+            ..usual
+        }
+    }
 }
 
 /// An address, or `"off"`.
@@ -69,6 +91,7 @@ impl Config {
         Self {
             site: None,
             data: None,
+            store: Default::default(),
             evidence: Default::default(),
             health: None,
             devices: vec![device],
@@ -87,6 +110,7 @@ impl Config {
             whole.site = more.site.or(whole.site);
             whole.data = more.data.or(whole.data);
             whole.queue_s = more.queue_s.or(whole.queue_s);
+            whole.store = more.store.or(whole.store);
             whole.evidence = more.evidence.or(whole.evidence);
             whole.health = more.health.or(whole.health);
             whole.device.extend(more.device);
@@ -96,6 +120,7 @@ impl Config {
         let config = Self {
             site: whole.site.map(seen),
             data: Some(whole.data.map_or_else(|| PathBuf::from(DATA), seen)),
+            store: whole.store.map(StoreLimits::limits).unwrap_or_default(),
             evidence: whole.evidence.unwrap_or_default(),
             health: match whole.health {
                 Some(Endpoint::At(address)) => Some(address),
@@ -118,6 +143,7 @@ impl Config {
         if !(QUEUE_LEAST_S..=QUEUE_MOST_S).contains(&self.queue_s) {
             return Err(format!("queue_s: {} is not from {QUEUE_LEAST_S} to {QUEUE_MOST_S} s", self.queue_s));
         }
+        self.store.check().map_err(|e| e.to_string())?;
         let (mut devices, mut sensors) = (BTreeSet::new(), BTreeSet::new());
         for device in &self.devices {
             device.check().map_err(|e| e.to_string())?;

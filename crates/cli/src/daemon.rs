@@ -13,10 +13,12 @@ use cellwarden_evidence::{EvidenceWriter, Keys};
 use cellwarden_health::{AmbientCarrier, AmbientLevels, Commissioning, Health, HealthConfig};
 use cellwarden_locate::{JoinConfig, Joiner, SensorInfo};
 use cellwarden_report::Sink;
+use cellwarden_store::{EventLevel, Store};
 use cellwarden_types::request::LevelRequest;
 use cellwarden_types::{BoxHealth, Burst, Hit, Record, SensorHealth, SensorState, Summary, UtcNanos};
 use crossbeam_channel::{Receiver, bounded};
 use signal_hook::consts::{SIGHUP, TERM_SIGNALS};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +28,10 @@ use std::time::{Duration, Instant};
 const TURN: Duration = Duration::from_millis(50);
 /// From one snapshot of its health to the next.
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
+/// The store's file in the folder of data.
+const STORE: &str = "cellwarden.db";
+/// From one pruning of the store to the next.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// From one look at the carriers that are always in the air to the next, and over how long they are looked at.
 const AMBIENT_EVERY: Duration = Duration::from_secs(60);
 const AMBIENT_OVER_S: f64 = 0.5;
@@ -69,6 +75,9 @@ pub fn run(mut config: Config, args: &ListenArgs) -> Result<(), Failure> {
     }
     let signals = Signals::new()?;
     let mut daemon = Daemon::start(&config, &listening)?;
+    if let Some(endpoint) = &daemon.endpoint {
+        tracing::info!(address = %endpoint.address(), "Health is told.");
+    }
     notify(&[sd_notify::NotifyState::Ready]);
     let outcome = daemon.listen(&signals);
     notify(&[sd_notify::NotifyState::Stopping]);
@@ -90,6 +99,12 @@ struct Daemon<'a> {
     /// Threads for the detectors; capture has its own processes.
     pool: rayon::ThreadPool,
     joiner: Joiner,
+    store: Option<Store>,
+    /// When the store was last pruned, and what it had to say then.
+    pruned: Instant,
+    store_said: Option<String>,
+    /// What each sensor was doing.
+    states: BTreeMap<Arc<str>, SensorState>,
     archive: Option<Archive>,
     endpoint: Option<Health>,
     /// What each sensor heard when it was hung up.
@@ -109,6 +124,9 @@ struct Daemon<'a> {
 impl<'a> Daemon<'a> {
     fn start(config: &Config, listening: &'a Listening<'a>) -> Result<Self, Failure> {
         let started = UtcNanos::now();
+        if let Some(data) = &config.data {
+            std::fs::create_dir_all(data).map_err(|e| Failure::Run(format!("making {}: {e}", data.display())))?;
+        }
         let archive = config.data.as_deref().map(|data| open_archive(data, config, listening)).transpose()?;
         let commissioning = config.data.as_deref().map(load_commissioning).transpose()?.unwrap_or_default();
         let endpoint = config.health.map(|address| {
@@ -141,13 +159,19 @@ impl<'a> Daemon<'a> {
             noise_dbfs_per_hz: f64::NAN,
         };
         let infos: Vec<SensorInfo> = sensors.iter().map(info).collect();
-        let (sink, show_bursts) = listening.sink(Vec::new());
+        let (mut sink, show_bursts) = listening.sink(Vec::new());
+        let mut store = config.data.as_deref().map(|data| open_store(data, config)).transpose()?;
+        close_orphans(store.as_mut(), sink.as_mut())?;
         Ok(Self {
             joiner: Joiner::new(listening.site.as_ref(), JoinConfig::new(infos)),
             listening,
             devices,
             live: Live { sensors },
             pool: listening.pool()?,
+            store,
+            pruned: Instant::now(),
+            store_said: None,
+            states: BTreeMap::new(),
             archive,
             endpoint: endpoint.transpose().map_err(Failure::run)?,
             commissioning,
@@ -204,7 +228,13 @@ impl<'a> Daemon<'a> {
         self.moved |= turn.samples > 0;
         for event in events {
             match event {
-                Event::Gap(gap, _) => self.sink.record(&Record::Gap(gap))?,
+                Event::Gap(gap, _) => {
+                    if let Some(store) = &mut self.store {
+                        // What is left out is in what the store says of its trouble.
+                        let _ = store.put_gap(&gap, UtcNanos::now());
+                    }
+                    self.sink.record(&Record::Gap(gap))?;
+                }
                 Event::Burst(burst) => {
                     *self.totals.bursts.entry(burst.standard.name().to_owned()).or_default() += 1;
                     if self.show_bursts {
@@ -256,6 +286,12 @@ impl<'a> Daemon<'a> {
             hits.iter().for_each(|hit| archive.hit(hit, &detectors, &infos));
             self.archive = Some(archive);
         }
+        if let Some(store) = self.store.as_mut().filter(|_| !hits.is_empty()) {
+            // On disk before anybody hears of it; but a phone is announced even where the disk fails.
+            if let Err(error) = store.put_hits(hits, UtcNanos::now()) {
+                tracing::error!("{error}.");
+            }
+        }
         emit(hits, true, &mut self.totals, self.sink.as_mut())?;
         // Somebody waits for it.
         Ok(self.sink.flush()?)
@@ -270,11 +306,52 @@ impl<'a> Daemon<'a> {
 
     fn publish_health(&mut self) {
         let health = self.health();
+        self.note_states(&health);
+        self.keep(&health);
         let Some(endpoint) = &self.endpoint else { return };
         endpoint.publish(health);
         if self.ambient_looked.is_none_or(|at| at.elapsed() >= AMBIENT_EVERY) {
             self.ambient_looked = Some(Instant::now());
             endpoint.publish_ambient(self.ambient());
+        }
+    }
+
+    /// Stores health, and lets the store keep itself in order.
+    fn keep(&mut self, health: &BoxHealth) {
+        let Some(store) = &mut self.store else { return };
+        // What is left out is in what the store says of its trouble.
+        let _ = store.put_health(health);
+        store.flush(health.time);
+        if self.pruned.elapsed() >= PRUNE_EVERY {
+            self.pruned = Instant::now();
+            if let Err(error) = store.prune(health.time) {
+                tracing::error!("{error}.");
+            }
+        }
+        for notice in store.notices() {
+            tracing::warn!("{notice}");
+        }
+        let trouble = store.trouble();
+        if trouble.is_some() && trouble != self.store_said {
+            tracing::error!("The store: {}.", trouble.as_deref().unwrap_or_default());
+        }
+        self.store_said = trouble;
+    }
+
+    /// Stores when a sensor begins or ceases to listen.
+    fn note_states(&mut self, health: &BoxHealth) {
+        for sensor in &health.sensors {
+            let before = self.states.insert(Arc::clone(&sensor.sensor), sensor.state);
+            if before == Some(sensor.state) {
+                continue;
+            }
+            let level = if sensor.state == SensorState::Down { EventLevel::Error } else { EventLevel::Info };
+            let why = sensor.last_error.as_deref().filter(|_| sensor.state == SensorState::Down);
+            let text = format!("{}{}", sensor.state.name(), why.map_or(String::new(), |w| format!(": {w}")));
+            if let Some(store) = &mut self.store {
+                // As above.
+                let _ = store.put_event(health.time, level, Some(&sensor.sensor), &text);
+            }
         }
     }
 
@@ -320,7 +397,9 @@ impl<'a> Daemon<'a> {
     /// What cannot be kept.
     fn trouble(&self) -> Option<String> {
         let missed = self.archive.as_ref().map_or(0, Archive::missed);
-        (missed > 0).then(|| format!("{missed} hits have no evidence: the log says why"))
+        let unproven = (missed > 0).then(|| format!("{missed} hits have no evidence: the log says why"));
+        let parts: Vec<String> = self.store.as_ref().and_then(Store::trouble).into_iter().chain(unproven).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
     }
 
     fn sensor_health(&self, sensor: &LiveSensor, status: &DeviceStatus) -> SensorHealth {
@@ -368,7 +447,40 @@ impl<'a> Daemon<'a> {
         let totals = std::mem::take(&mut self.totals);
         let summary: Summary = self.listening.summary(ledgers, seconds, totals);
         self.sink.record(&Record::Summary(summary))?;
+        if let Some(store) = self.store.take() {
+            store.close(UtcNanos::now()).map_err(Failure::run)?;
+        }
         Ok(self.sink.finish()?)
+    }
+}
+
+/// Opens the store, and says what was found in it.
+fn open_store(data: &Path, config: &Config) -> Result<Store, Failure> {
+    let (store, notices) = Store::open(&data.join(STORE), config.store.clone()).map_err(Failure::run)?;
+    for notice in notices {
+        tracing::warn!("{notice}");
+    }
+    Ok(store)
+}
+
+/// Hits that were open when the daemon died: nobody will ever hear how they went on.
+fn close_orphans(store: Option<&mut Store>, sink: &mut dyn Sink) -> Result<(), Failure> {
+    let Some(store) = store else { return Ok(()) };
+    loop {
+        let hits = match store.close_orphans(UtcNanos::now()) {
+            Ok(hits) => hits,
+            Err(error) => {
+                tracing::error!("{error}.");
+                return Ok(());
+            }
+        };
+        if hits.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(hits = hits.len(), "Hits were open when the daemon ended the last time: closed.");
+        for hit in hits {
+            sink.record(&Record::Hit(hit))?;
+        }
     }
 }
 

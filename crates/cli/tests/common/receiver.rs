@@ -61,14 +61,14 @@ pub fn command(args: &[&str]) -> Command {
 /// Daemons have to keep up with their samples: of those in one test file, one runs at a time.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// What is not tested there: nothing is kept, and nobody is asked for a port.
-const OWN: &str = "health = 'off'\ndata = 'data'\n";
+/// Data in the folder of the test, and any free port.
+const OWN: &str = "health = '127.0.0.1:0'\ndata = 'data'\n";
 
 /// A daemon that runs.
 pub struct Daemon {
-    _one: MutexGuard<'static, ()>,
+    one: Option<MutexGuard<'static, ()>>,
     child: Child,
-    folder: tempfile::TempDir,
+    folder: Option<tempfile::TempDir>,
     began: Instant,
 }
 
@@ -76,19 +76,40 @@ impl Daemon {
     /// Starts it with a configuration, in which `STATE` stands for a path of its own.
     pub fn start(config: &str) -> Self {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::start_in(tempfile::tempdir().expect("a folder"), one, config)
+    }
+
+    /// Kills it, and starts it again where it was, with the same data.
+    pub fn kill_and_start_again(mut self, config: &str) -> Self {
+        self.child.kill().expect("kills");
+        self.child.wait().expect("ends");
+        let (one, folder) = (self.one.take().expect("held"), self.folder.take().expect("held"));
+        Self::start_in(folder, one, config)
+    }
+
+    fn start_in(folder: tempfile::TempDir, one: MutexGuard<'static, ()>, config: &str) -> Self {
         let path = folder.path().join("box.toml");
         let state = folder.path().join("state").display().to_string();
         std::fs::write(&path, format!("{}{}", OWN, config.replace("STATE", &state))).expect("writes");
         let file = |name: &str| std::fs::File::create(folder.path().join(name)).expect("a file");
         let args = ["run", "--bursts", "--format", "jsonl", "--config", &path.display().to_string()];
-        let child = command(&args).stdout(file("out")).stderr(file("err")).spawn().expect("the binary runs");
-        Self { _one: one, child, folder, began: Instant::now() }
+        let child = command(&args)
+            .env("CELLWARDEN_LOG", "info")
+            .stdout(file("out"))
+            .stderr(file("err"))
+            .spawn()
+            .expect("the binary runs");
+        Self { one: Some(one), child, folder: Some(folder), began: Instant::now() }
+    }
+
+    /// A file in its folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.as_ref().expect("held").path().join(name)
     }
 
     /// What it printed so far.
     pub fn records(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.folder.path().join("out")).expect("its output");
+        let text = std::fs::read_to_string(self.path("out")).expect("its output");
         // The last line may not be whole yet.
         let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
         records(whole)
@@ -96,7 +117,7 @@ impl Daemon {
 
     /// What it logged so far.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("err")).expect("its log")
+        std::fs::read_to_string(self.path("err")).expect("its log")
     }
 
     /// Waits until its records are such, half a minute at most.

@@ -1,0 +1,90 @@
+//! The life of a daemon: what it keeps, what it tells, and what is left when it is killed.
+#![cfg(feature = "soapy")]
+
+mod common;
+
+use common::receiver::{CENTER, Daemon, device};
+use common::{golden, hits, records};
+use serde_json::Value;
+use std::process::Command;
+
+/// One device, in the golden site.
+fn config() -> String {
+    format!(
+        "site = '{}'\n[[device]]\nname = 'west'\nsoapy = '{}'\nrate = '1M'\ngain = 20\n\
+         [[device.channel]]\nsensor = 'corridor'\ncenter = '{CENTER}'\n",
+        golden("site.toml").display(),
+        device("")
+    )
+}
+
+fn closed(records: &[Value]) -> Vec<String> {
+    let is_closed = |h: &&&Value| h["state"] == "closed";
+    hits(records).iter().filter(is_closed).map(|h| h["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+/// Standard output and exit status of another command.
+fn cellwarden(args: &[&str]) -> (String, Option<i32>) {
+    let output = Command::new(env!("CARGO_BIN_EXE_cellwarden")).args(args).output().expect("the binary runs");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
+}
+
+#[test]
+fn hits_are_stored_with_evidence_and_health_is_told() {
+    let daemon = Daemon::start(&config());
+    daemon.wait_for("three closed hits", |r| closed(r).len() >= 3);
+    let store = daemon.path("data/cellwarden.db").display().to_string();
+    let (listed, code) = cellwarden(&["hits", "--store", &store, "--format", "jsonl"]);
+    assert_eq!(code, Some(0));
+    let stored = records(&listed);
+    for id in closed(&daemon.records()) {
+        assert!(
+            stored.iter().any(|h| h["id"] == id.as_str() && h["state"] == "closed"),
+            "{id} is announced and not stored"
+        );
+    }
+    let log = daemon.log();
+    let address = log.split("address=").nth(1).expect("an address").split_whitespace().next().expect("an address");
+    let address: String = address.chars().filter(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+    let (status, code) = cellwarden(&["status", "--address", &address]);
+    assert!(status.contains("corridor") && status.contains("listens"), "{status}");
+    assert_eq!(code, Some(0), "{status}");
+    let evidence = daemon.path("data/evidence").display().to_string();
+    let key = daemon.path("data/keys/evidence.pub").display().to_string();
+    let announced = closed(&daemon.records());
+    let (log_path, folder) = (daemon.path("err"), daemon.path("data"));
+    let kept = std::fs::read_dir(&evidence).expect("a folder").count();
+    assert!(kept >= announced.len().min(3), "{kept}: {}", std::fs::read_to_string(log_path).expect("a log"));
+    let (verdict, code) = cellwarden(&["verify", "--chain", &evidence, "--key", &key]);
+    assert_eq!(code, Some(0), "{verdict}");
+    assert!(verdict.contains("the same"), "{verdict}");
+    // No sample is kept anywhere.
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").file_name());
+    let names: Vec<String> = entries.map(|n| n.to_string_lossy().into_owned()).collect();
+    let known = |n: &String| n.starts_with("cellwarden.db") || n == "evidence" || n == "keys";
+    assert!(names.iter().all(known), "{names:?}");
+    daemon.end();
+}
+
+#[test]
+fn a_daemon_that_is_killed_loses_no_hit_that_it_announced_and_closes_those_that_were_open() {
+    let daemon = Daemon::start(&config());
+    daemon.wait_for("a closed hit", |r| !closed(r).is_empty());
+    let before = daemon.records();
+    let announced = closed(&before);
+    let open: Vec<String> = hits(&before)
+        .iter()
+        .map(|h| h["id"].as_str().expect("an id").to_owned())
+        .filter(|id| !announced.contains(id))
+        .collect();
+    assert!(!open.is_empty(), "a call is always going on");
+    let daemon = daemon.kill_and_start_again(&config());
+    daemon.wait_for("those that were open", |r| open.iter().all(|id| closed(r).contains(id)));
+    let store = daemon.path("data/cellwarden.db").display().to_string();
+    daemon.wait_for("a new hit", |r| closed(r).iter().any(|id| !open.contains(id)));
+    let stored = records(&cellwarden(&["hits", "--store", &store, "--format", "jsonl"]).0);
+    for id in announced.iter().chain(&open) {
+        assert!(stored.iter().any(|h| h["id"] == id.as_str() && h["state"] == "closed"), "{id}");
+    }
+    daemon.end();
+}
