@@ -21,6 +21,7 @@ mod clock;
 pub mod config;
 mod file;
 mod outlet;
+pub mod probe;
 pub mod process;
 mod reader;
 pub mod receiver;

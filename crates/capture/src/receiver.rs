@@ -1,9 +1,11 @@
 //! What every receiver can do: all channels of a device, read together. Receives only.
 
 use crate::config::{ChannelConfig, DeviceConfig, Origin};
+use crate::probe::DeviceProbe;
 use crate::source::SourceError;
 use cellwarden_types::{Hertz, SampleFormat};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How long a read waits for samples.
 pub(crate) const PATIENCE_US: i64 = 200_000;
@@ -64,6 +66,35 @@ pub trait Receiver: Send {
     }
 }
 
+/// The SoapySDR devices that match `args` (`key=value,key=value`), each by what its driver says of it.
+///
+/// # Errors
+/// If this program was built without SoapySDR, or a driver fails.
+pub fn find_devices(args: &str) -> Result<Vec<BTreeMap<String, String>>, SourceError> {
+    #[cfg(feature = "soapy")]
+    return crate::soapy::find(args);
+    #[cfg(not(feature = "soapy"))]
+    Err(without_soapy(args))
+}
+
+/// What the SoapySDR device `args` is and can do.
+///
+/// # Errors
+/// If this program was built without SoapySDR, or the device cannot be opened.
+pub fn probe_device(args: &str) -> Result<DeviceProbe, SourceError> {
+    #[cfg(feature = "soapy")]
+    return crate::soapy::probe(args);
+    #[cfg(not(feature = "soapy"))]
+    Err(without_soapy(args))
+}
+
+#[cfg(not(feature = "soapy"))]
+fn without_soapy(device: &str) -> SourceError {
+    let reason = "this cellwarden was built without SoapySDR: install libsoapysdr-dev, then \
+                  cargo build --release -p cellwarden-cli --features soapy";
+    SourceError::Device { device: device.to_owned(), doing: "opening", reason: reason.to_owned() }
+}
+
 /// Opens the device, sets it and starts its streams.
 ///
 /// # Errors
@@ -79,11 +110,7 @@ pub fn open(config: &DeviceConfig) -> Result<Box<dyn Receiver>, SourceError> {
         #[cfg(feature = "soapy")]
         Origin::Soapy(args) => Ok(Box::new(crate::soapy::SoapyReceiver::open(config, args)?)),
         #[cfg(not(feature = "soapy"))]
-        Origin::Soapy(_) => Err(wrong(
-            "this cellwarden was built without SoapySDR: install libsoapysdr-dev, then \
-             cargo build --release -p cellwarden-cli --features soapy"
-                .to_owned(),
-        )),
+        Origin::Soapy(_) => Err(without_soapy(&config.name)),
         Origin::RtlTcp(address) => Ok(Box::new(crate::rtl_tcp::RtlTcpReceiver::open(config, address)?)),
         Origin::Stdin(format) => {
             let stream = crate::stream::StreamReceiver::stdin(config, format).map_err(|e| wrong(e.to_string()))?;

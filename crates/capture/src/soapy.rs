@@ -1,12 +1,14 @@
 //! A radio by SoapySDR: opens, sets, streams. Receives only; no transmit call exists in this crate.
 
 use crate::config::{ChannelConfig, DeviceConfig, Gain};
+use crate::probe::{self, ChannelProbe, DeviceProbe};
 use crate::receiver::{ChannelInfo, PATIENCE_US, Read, Receiver};
 use crate::source::SourceError;
 use bytemuck::Pod;
 use cellwarden_types::{Hertz, SampleFormat};
 use num_complex::Complex;
 use soapysdr::{Device, Direction, ErrorCode, Format, RxStream, StreamSample};
+use std::collections::BTreeMap;
 
 /// The legacy name under which many drivers take a correction in parts per million as a "frequency".
 const CORRECTION: &str = "CORR";
@@ -42,19 +44,20 @@ impl SoapyReceiver {
     pub(crate) fn open(config: &DeviceConfig, args: &str) -> Result<Self, SourceError> {
         let failed = |doing: &'static str| failed(&config.name, doing);
         let device = Device::new(args).map_err(failed("opening"))?;
+        let misfits = probe::misfits(config, &probe_open(&device));
+        if !misfits.is_empty() {
+            let reason = misfits.join("; ");
+            return Err(SourceError::Device {
+                device: config.name.clone(),
+                doing: "it cannot do what is asked",
+                reason,
+            });
+        }
         if let Some(source) = &config.clock_source {
             device.set_clock_source(source.as_str()).map_err(failed("choosing the clock source"))?;
         }
         if let Some(source) = &config.time_source {
             device.set_time_source(source.as_str()).map_err(failed("choosing the time source"))?;
-        }
-        let count = device.num_channels(Direction::Rx).map_err(failed("counting receive channels"))?;
-        if let Some(channel) = config.channels.iter().find(|c| c.number >= count) {
-            return Err(SourceError::Device {
-                device: config.name.clone(),
-                doing: "choosing the receive channel",
-                reason: format!("channel {} of {count}: they are numbered from 0", channel.number),
-            });
         }
         for channel in &config.channels {
             set(&device, config, channel)?;
@@ -66,6 +69,59 @@ impl SoapyReceiver {
         let channels = config.channels.iter().map(|c| taken(&device, config, c, format)).collect::<Result<_, _>>()?;
         Ok(Self { device, name: config.name.clone(), channels, stream, last_time_ns: 0 })
     }
+}
+
+/// The devices that match `args`, by what their drivers say of them.
+pub(crate) fn find(args: &str) -> Result<Vec<BTreeMap<String, String>>, SourceError> {
+    let found = soapysdr::enumerate(args).map_err(failed("SoapySDR", "looking for devices"))?;
+    Ok(found.iter().map(pairs).collect())
+}
+
+/// Opens the device `args` and asks what it can do.
+pub(crate) fn probe(args: &str) -> Result<DeviceProbe, SourceError> {
+    let device = Device::new(args).map_err(failed(args, "opening"))?;
+    Ok(probe_open(&device))
+}
+
+/// What an open device can do. What a driver does not answer is left empty: some lack parts of this.
+fn probe_open(device: &Device) -> DeviceProbe {
+    let count = device.num_channels(Direction::Rx).unwrap_or(0);
+    DeviceProbe {
+        driver: device.driver_key().unwrap_or_default(),
+        hardware: device.hardware_key().unwrap_or_default(),
+        info: device.hardware_info().map(|a| pairs(&a)).unwrap_or_default(),
+        clock_sources: device.list_clock_sources().unwrap_or_default(),
+        time_sources: device.list_time_sources().unwrap_or_default(),
+        has_hardware_time: device.has_hardware_time(None).unwrap_or(false),
+        sensors: device.list_sensors().unwrap_or_default(),
+        channels: (0..count).map(|number| probe_channel(device, number)).collect(),
+    }
+}
+
+fn probe_channel(device: &Device, number: usize) -> ChannelProbe {
+    let rx = Direction::Rx;
+    let range = |r: &soapysdr::Range| (r.minimum, r.maximum);
+    let ranges = |r: Result<Vec<soapysdr::Range>, soapysdr::Error>| r.unwrap_or_default().iter().map(range).collect();
+    let stage = |name: String| {
+        let range = device.gain_element_range(rx, number, name.as_str()).ok()?;
+        Some((name, (range.minimum, range.maximum)))
+    };
+    let native = device.native_stream_format(rx, number);
+    ChannelProbe {
+        antennas: device.antennas(rx, number).unwrap_or_default(),
+        centers_hz: ranges(device.frequency_range(rx, number)),
+        rates_hz: ranges(device.get_sample_rate_range(rx, number)),
+        bandwidths_hz: ranges(device.bandwidth_range(rx, number)),
+        gain_db: device.gain_range(rx, number).ok().map(|r| range(&r)).filter(|r| r.0 < r.1),
+        stages_db: device.list_gains(rx, number).unwrap_or_default().into_iter().filter_map(stage).collect(),
+        has_automatic_gain: device.has_gain_mode(rx, number).unwrap_or(false),
+        native_format: native.map_or_else(|_| "?".to_owned(), |(f, scale)| format!("{f}, full scale {scale}")),
+        sensors: device.list_channel_sensors(rx, number).unwrap_or_default(),
+    }
+}
+
+fn pairs(args: &soapysdr::Args) -> BTreeMap<String, String> {
+    args.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
 /// What a driver refused, in its words.

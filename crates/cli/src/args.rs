@@ -22,6 +22,7 @@ pub enum Command {
     Simulate(SimulateArgs),
     Info(InfoArgs),
     Check(CheckArgs),
+    Devices(DevicesArgs),
     Hits(crate::cmd::hits::HitsArgs),
     Bench(BenchArgs),
     #[command(hide = true, name = crate::cmd::capture::NAME)]
@@ -227,14 +228,35 @@ pub struct InfoArgs {
     pub raw: RawArgs,
 }
 
-/// Check site files, and say what they hold
+/// Check site files and configurations
+///
+/// A file with devices is a configuration: its site file and the names of its sensors are checked as
+/// well. With --device its devices are opened, and asked whether they can do what is asked of them.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  cellwarden check configs/corridor-site.toml")]
+#[command(after_help = "Examples:
+  cellwarden check configs/corridor-site.toml
+  cellwarden check --device /etc/cellwarden/cellwarden.toml")]
 pub struct CheckArgs {
-    /// The site file
-    #[arg(value_name = "SITE.toml", required = true)]
-    pub sites: Vec<PathBuf>,
+    /// Site files and configurations
+    #[arg(value_name = "FILE.toml", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Open the devices of a configuration, and hold its settings against what they can do
+    #[arg(long)]
+    pub device: bool,
+}
+
+/// List the receivers that SoapySDR finds, and what they can do
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cellwarden devices
+  cellwarden devices --probe driver=rtlsdr")]
+pub struct DevicesArgs {
+    /// Only devices that match, key=value,key=value
+    #[arg(value_name = "ARGS", default_value = "")]
+    pub device: String,
+    /// Open each, and print its antennas, gains, rates, frequencies, clocks and formats
+    #[arg(long)]
+    pub probe: bool,
 }
 
 /// Measure this machine: million samples a second by stage, and against a bare FFT (JSON)

@@ -78,7 +78,7 @@ fn what_a_device_refuses_is_one_clear_line() {
     for (args, word, code) in [
         (&["--device", "driver=nothing", "--rate", "1M"][..], "opening", 1),
         (&["--device", "driver=recording,file=/nonexistent", "--rate", "1M"], "cannot read /nonexistent", 1),
-        (&["--device", &radio, "--rate", "200M"], "at most 100 MHz", 1),
+        (&["--device", &radio, "--rate", "200M"], "rate 200 MHz: it has 0.1 to 100 Msps", 1),
         (&["--device", &radio, "--rate", "1M", "--channel", "3"], "channel 3 of 1", 1),
         (&["--device", &radio, "--rate", "1M", "--seconds", "-1"], "seconds: want more than 0", 2),
         (&["--device", &radio, "--rate", "1M", "--format", "sigmf"], "replay", 2),
@@ -104,4 +104,43 @@ fn a_signal_ends_a_silent_radio_with_everything_written() {
     assert!(killed.success());
     let records = read(&child.wait_with_output().expect("ends"));
     assert_eq!(records.last().expect("a summary")["type"], "summary");
+}
+
+#[test]
+fn devices_are_listed_and_probed_and_settings_held_against_what_they_can_do() {
+    let text = |output: Output| {
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        (out, String::from_utf8_lossy(&output.stderr).into_owned(), output.status.code())
+    };
+    let (out, err, code) = text(command(&["devices", "--probe", &device("")]).output().expect("runs"));
+    assert_eq!(code, Some(0), "{err}");
+    for words in ["driver=recording", "RX, RX2", "0.1 to 100 Msps", "gain LNA", "0 to 30 dB", "10 to 6000 MHz", "CS16"]
+    {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    let (_, err, code) = text(command(&["devices", "driver=nothing"]).output().expect("runs"));
+    assert!(code == Some(1) && err.contains("no device that is driver=nothing"), "{err}");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("box.toml");
+    let config = format!(
+        "[[device]]\nname = 'west'\nsoapy = '{}'\nrate = '1M'\ngain = {{ LNA = 20 }}\n\
+         [[device.channel]]\nsensor = 'one'\ncenter = '{CENTER}'\n",
+        device("")
+    );
+    for (change, with, words, expected) in [
+        ("", "", "can do what is asked", 0),
+        ("LNA = 20", "LNA = 40", "gain LNA 40 dB: it has 0 to 30 dB", 2),
+        ("LNA = 20", "TIA = 20", "gain \"TIA\": it has LNA, VGA", 2),
+        ("'1M'", "'200M'", "rate 200 MHz", 2),
+        ("center", "antenna = 'TX'\ncenter", "antenna \"TX\": it has RX, RX2", 2),
+        ("driver=recording", "driver=nothing", "opening", 1),
+    ] {
+        let config = if change.is_empty() { config.clone() } else { config.replace(change, with) };
+        std::fs::write(&path, config).expect("writes");
+        let arguments = ["check", "--device", &path.display().to_string()];
+        let (out, err, code) = text(command(&arguments).output().expect("runs"));
+        assert_eq!(code, Some(expected), "{with}: {err}");
+        assert!(format!("{out}{err}").contains(words), "{words}: {out}{err}");
+    }
 }

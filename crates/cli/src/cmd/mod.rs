@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod capture;
 pub mod check;
+pub mod devices;
 pub mod hits;
 pub mod info;
 pub mod replay;
@@ -23,6 +24,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Simulate(args) => simulate::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Devices(args) => devices::run(&args),
         Command::Hits(args) => hits::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Capture(args) => capture::run(&args),
