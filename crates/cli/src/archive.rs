@@ -103,6 +103,11 @@ impl Archive {
         Ok(Self { about, names: sensors, bursts, logs, open, to_writer: Some(to_writer), writer: Some(thread), missed })
     }
 
+    /// What later files say of the configuration.
+    pub fn set_about(&mut self, about: About) {
+        self.about = about;
+    }
+
     /// Hits of which there is no evidence.
     pub fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)

@@ -19,21 +19,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// How a run listens and prints; made before its sensors are opened, so that a wrong configuration opens none.
-pub struct Listening<'a> {
+pub struct Listening {
     /// The site file, read.
     pub site: Option<Site>,
     /// How the detectors work.
     pub config: DetectConfig,
     /// SHA-256 of the configuration that makes the result.
     pub config_sha256: String,
-    args: &'a ListenArgs,
+    args: ListenArgs,
     live: bool,
     began: Instant,
 }
 
-impl<'a> Listening<'a> {
+impl Listening {
     /// Reads the site file. With `live`, hits are printed as they open and change as well.
-    pub fn new(args: &'a ListenArgs, live: bool) -> Result<Self, Failure> {
+    pub fn new(args: &ListenArgs, live: bool) -> Result<Self, Failure> {
         let began = Instant::now();
         let site = args.site.as_deref().map(Site::load).transpose().map_err(Failure::usage)?;
         let depth = match args.depth {
@@ -42,7 +42,7 @@ impl<'a> Listening<'a> {
         };
         let config = DetectConfig { depth, ..DetectConfig::default() };
         let config_sha256 = config_hash(&config, args.site.as_deref())?;
-        Ok(Self { site, config, config_sha256, args, live, began })
+        Ok(Self { site, config, config_sha256, args: args.clone(), live, began })
     }
 
     /// Listens to the end. `documents` are the recordings' own metadata, to which SigMF output adds the bursts.
@@ -99,6 +99,11 @@ impl<'a> Listening<'a> {
         say_what_was_odd(&engine);
         write_states(args.state.as_deref(), &engine)?;
         outcome
+    }
+
+    /// How it listens and prints.
+    pub fn args(&self) -> &ListenArgs {
+        &self.args
     }
 
     /// The site file as it is.

@@ -88,3 +88,46 @@ fn a_daemon_that_is_killed_loses_no_hit_that_it_announced_and_closes_those_that_
     }
     daemon.end();
 }
+
+#[test]
+fn the_watchdog_is_fed_while_samples_move_and_only_then() {
+    let config = config().replace("gsm.cs16", "gsm.cs16,state=STATE,faults=timeout@2500000:3600000");
+    let daemon = Daemon::start(&config);
+    let mut told = Vec::new();
+    let seconds = |s: f64| std::thread::sleep(std::time::Duration::from_secs_f64(s));
+    seconds(2.2);
+    told.extend(daemon.told());
+    assert_eq!(told.first().map(String::as_str), Some("READY=1"), "{told:?}");
+    assert!(told.iter().any(|t| t == "WATCHDOG=1"), "{told:?}");
+    // The receiver falls silent; what moved before is told once more.
+    seconds(2.0);
+    daemon.told();
+    seconds(2.5);
+    assert_eq!(daemon.told(), [""; 0]);
+    daemon.end();
+}
+
+#[test]
+fn sighup_takes_over_a_new_site_and_says_what_waits() {
+    let site = std::fs::read_to_string(golden("site.toml")).expect("the site");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("site.toml");
+    std::fs::write(&path, &site).expect("writes");
+    let own = config().replace(&golden("site.toml").display().to_string(), &path.display().to_string());
+    let daemon = Daemon::start(&own);
+    let in_block = |r: &[Value], name: &str| hits(r).iter().any(|h| h["block"] == name && h["state"] == "closed");
+    daemon.wait_for("a hit in A", |r| in_block(r, "A"));
+    std::fs::write(&path, site.replace("\"A\"", "\"east wing\"")).expect("writes");
+    let box_path = daemon.path("box.toml");
+    let text = std::fs::read_to_string(&box_path).expect("its configuration");
+    std::fs::write(&box_path, text.replace("gain = 20", "gain = 22")).expect("writes");
+    daemon.signal("HUP");
+    daemon.wait_for("a hit in the east wing", |r| in_block(r, "east wing"));
+    assert!(daemon.log().contains("restart the service for what else is new: device"), "{}", daemon.log());
+    std::fs::write(&path, "colour = 1").expect("writes");
+    daemon.signal("HUP");
+    let before = daemon.records().len();
+    daemon.wait_for("more hits in the east wing", |r| r.len() > before + 200 && in_block(&r[before..], "east wing"));
+    assert!(daemon.log().contains("nothing was taken over"), "{}", daemon.log());
+    daemon.end();
+}

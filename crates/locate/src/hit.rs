@@ -93,6 +93,13 @@ impl Joiner {
         self.floors.len() - 1
     }
 
+    /// Places from now on by another site, or not at all. Sensors keep their names.
+    pub fn set_site(&mut self, site: Option<&Site>) {
+        self.placer = site.map(Placer::new);
+        let sensor = |s: &SensorInfo| self.placer.as_ref().and_then(|p| p.sensor(&s.name));
+        self.placed = self.config.sensors.iter().map(sensor).collect();
+    }
+
     /// Sets what a sensor can hear at best, in dBFS/Hz: its floor when it is known, not a number while it does not listen.
     /// What a sensor did not hear then says nothing.
     pub fn set_noise(&mut self, sensor: usize, noise_dbfs_per_hz: f64) {

@@ -10,19 +10,17 @@ use std::path::Path;
 
 /// Listens until the receivers end, the time is over, or a signal comes.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
-    let config = match (&args.config, device(args)?) {
-        (Some(path), None) => Config::load(path)?,
-        (None, None) => Config::load(Path::new(config::PATH))?,
-        (None, Some(device)) => {
-            let config = Config::of(device);
-            config.check().map_err(Failure::Usage)?;
-            config
-        }
-        (Some(_), Some(_)) => {
-            return Err(Failure::Usage("--config names the devices: leave the other options out".to_owned()));
-        }
-    };
-    daemon::run(config, &args.listen)
+    let described = device(args)?;
+    if args.config.is_some() && described.is_some() {
+        return Err(Failure::Usage("--config names the devices: leave the other options out".to_owned()));
+    }
+    if let Some(device) = described {
+        let config = Config::of(device);
+        config.check().map_err(Failure::Usage)?;
+        return daemon::run(config, None, &args.listen);
+    }
+    let file = args.config.as_deref().unwrap_or(Path::new(config::PATH));
+    daemon::run(Config::load(file)?, Some(file), &args.listen)
 }
 
 /// The device that the command line describes, if it does.

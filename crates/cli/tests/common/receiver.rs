@@ -3,6 +3,7 @@
 
 use super::{golden, records};
 use serde_json::Value;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -70,6 +71,7 @@ pub struct Daemon {
     child: Child,
     folder: Option<tempfile::TempDir>,
     began: Instant,
+    manager: UnixDatagram,
 }
 
 impl Daemon {
@@ -93,18 +95,36 @@ impl Daemon {
         std::fs::write(&path, format!("{}{}", OWN, config.replace("STATE", &state))).expect("writes");
         let file = |name: &str| std::fs::File::create(folder.path().join(name)).expect("a file");
         let args = ["run", "--bursts", "--format", "jsonl", "--config", &path.display().to_string()];
-        let child = command(&args)
-            .env("CELLWARDEN_LOG", "info")
-            .stdout(file("out"))
-            .stderr(file("err"))
-            .spawn()
-            .expect("the binary runs");
-        Self { one: Some(one), child, folder: Some(folder), began: Instant::now() }
+        let socket = folder.path().join("manager");
+        // One of the life before.
+        let _ = std::fs::remove_file(&socket);
+        let manager = UnixDatagram::bind(&socket).expect("a socket");
+        manager.set_nonblocking(true).expect("a socket");
+        let mut command = command(&args);
+        command.env("CELLWARDEN_LOG", "info").env("NOTIFY_SOCKET", &socket);
+        let child = command.stdout(file("out")).stderr(file("err")).spawn().expect("the binary runs");
+        Self { one: Some(one), child, folder: Some(folder), began: Instant::now(), manager }
     }
 
     /// A file in its folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.as_ref().expect("held").path().join(name)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// What it told the service manager since this was asked the last time.
+    pub fn told(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(length) = self.manager.recv(&mut buffer) {
+            told.extend(String::from_utf8_lossy(&buffer[..length]).lines().map(str::to_owned));
+        }
+        told
     }
 
     /// What it printed so far.
@@ -132,8 +152,7 @@ impl Daemon {
     /// Ends it as the service manager does. Gives its records, and how long it ran.
     pub fn end(mut self) -> (Vec<Value>, Duration) {
         let ran = self.began.elapsed();
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
-        assert!(killed.success());
+        self.signal("TERM");
         let asked = Instant::now();
         let status = self.child.wait().expect("ends");
         assert!(status.success(), "{status}: {}", self.log());

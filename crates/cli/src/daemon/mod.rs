@@ -1,0 +1,334 @@
+//! The life of a run with receivers: devices, detectors, hits as they come, health, signals.
+
+mod keeping;
+mod wellbeing;
+
+use crate::args::{Format, ListenArgs};
+use crate::config::Config;
+use crate::engine::Event;
+use crate::failure::Failure;
+use crate::listen::{Listening, Totals, emit, software};
+use crate::live::{Live, LiveSensor};
+use cellwarden_capture::process::supervisor::{CaptureCommand, DeviceHandle, DeviceStatus, spawn_device};
+use cellwarden_detect::Detector;
+use cellwarden_locate::{JoinConfig, Joiner, SensorInfo};
+use cellwarden_report::Sink;
+use cellwarden_types::{BoxHealth, Burst, Hit, Record, UtcNanos};
+use crossbeam_channel::{Receiver, bounded};
+use keeping::Keeping;
+use signal_hook::consts::{SIGHUP, TERM_SIGNALS};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use wellbeing::Wellbeing;
+
+/// Nobody waits longer for the bell: states change without samples, too.
+const TURN: Duration = Duration::from_millis(50);
+/// From one snapshot of its health to the next.
+const HEALTH_EVERY: Duration = Duration::from_secs(1);
+/// With evidence, the histories reach back over a decision and the half second before a hit, in seconds.
+const TILE_HISTORY_S: f64 = 1.0;
+/// What is still on its way when the daemon is asked to end is waited for so long.
+const ENDS: Duration = Duration::from_millis(1_200);
+
+/// What people and the service manager ask for.
+struct Signals {
+    stop: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// Listens to them from now on. The first that ends the run leaves everything written; the second ends the process.
+    fn new() -> Result<Self, Failure> {
+        let failed = |e| Failure::Run(format!("asking for signals: {e}"));
+        let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        for signal in TERM_SIGNALS {
+            signal_hook::flag::register_conditional_shutdown(*signal, 1, Arc::clone(&stop)).map_err(failed)?;
+            signal_hook::flag::register(*signal, Arc::clone(&stop)).map_err(failed)?;
+        }
+        signal_hook::flag::register(SIGHUP, Arc::clone(&reload)).map_err(failed)?;
+        Ok(Self { stop, reload })
+    }
+}
+
+/// Runs until everything has ended, or a signal comes. `file` is where the configuration came from.
+pub fn run(mut config: Config, file: Option<&Path>, args: &ListenArgs) -> Result<(), Failure> {
+    if args.format == Some(Format::Sigmf) {
+        return Err(Failure::Usage("--format sigmf annotates a recording: replay one".to_owned()));
+    }
+    config.site = args.site.clone().or(config.site);
+    let listening = listening(&config, args)?;
+    let signals = Signals::new()?;
+    let mut daemon = Daemon::start(config, file, listening)?;
+    notify(&[sd_notify::NotifyState::Ready]);
+    let outcome = daemon.listen(&signals);
+    notify(&[sd_notify::NotifyState::Stopping]);
+    daemon.finish()?;
+    outcome
+}
+
+/// The site of a configuration, read, and that it knows all sensors.
+fn listening(config: &Config, args: &ListenArgs) -> Result<Listening, Failure> {
+    let args = ListenArgs { site: config.site.clone(), ..args.clone() };
+    let listening = Listening::new(&args, true)?;
+    if let Some(site) = &listening.site {
+        for sensor in config.sensors() {
+            crate::cmd::replay::known_sensor(site, sensor, |known| format!("sensor = {known:?}"))?;
+        }
+    }
+    Ok(listening)
+}
+
+/// Tells the service manager, if there is one.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!("Telling the service manager: {error}.");
+    }
+}
+
+struct Daemon {
+    config: Config,
+    file: Option<PathBuf>,
+    listening: Listening,
+    devices: Vec<DeviceHandle>,
+    live: Live,
+    /// Threads for the detectors; capture has its own processes.
+    pool: rayon::ThreadPool,
+    joiner: Joiner,
+    keeping: Keeping,
+    wellbeing: Wellbeing,
+    bell: Receiver<()>,
+    sink: Box<dyn Sink>,
+    show_bursts: bool,
+    totals: Totals,
+    started: UtcNanos,
+    /// When health was last looked at, and whether samples moved since the watchdog was fed.
+    looked: Instant,
+    moved: bool,
+}
+
+impl Daemon {
+    fn start(config: Config, file: Option<&Path>, listening: Listening) -> Result<Self, Failure> {
+        let started = UtcNanos::now();
+        let (keeping, orphans) = Keeping::open(&config, &listening)?;
+        let wellbeing = Wellbeing::start(&config)?;
+        let mut detect = listening.config;
+        if keeping.keeps_evidence() {
+            detect.tile_history_s = detect.tile_history_s.max(TILE_HISTORY_S);
+        }
+        let (ring, bell) = bounded(1);
+        let command = CaptureCommand {
+            // The very program that runs, even if its file was replaced since.
+            program: PathBuf::from("/proc/self/exe"),
+            arguments: vec![crate::cmd::capture::NAME.into()],
+        };
+        let mut devices = Vec::new();
+        let mut sensors = Vec::new();
+        for (d, device) in config.devices.iter().enumerate() {
+            let mut handle =
+                spawn_device(device.clone(), command.clone(), config.queue_s, ring.clone()).map_err(Failure::run)?;
+            for (c, (reader, channel)) in handle.readers.drain(..).zip(&device.channels).enumerate() {
+                sensors.push(LiveSensor::new(Arc::from(channel.sensor.as_str()), (d, c), reader, detect));
+            }
+            devices.push(handle);
+        }
+        let live = Live { sensors };
+        let (mut sink, show_bursts) = listening.sink(Vec::new());
+        for hit in orphans {
+            sink.record(&Record::Hit(hit))?;
+        }
+        Ok(Self {
+            joiner: Joiner::new(listening.site.as_ref(), JoinConfig::new(infos(&live, started))),
+            pool: listening.pool()?,
+            file: file.map(Path::to_owned),
+            config,
+            listening,
+            devices,
+            live,
+            keeping,
+            wellbeing,
+            bell,
+            sink,
+            show_bursts,
+            totals: Totals::default(),
+            started,
+            looked: Instant::now(),
+            moved: false,
+        })
+    }
+
+    /// Takes turns until all has ended, or `signals` say so.
+    fn listen(&mut self, signals: &Signals) -> Result<(), Failure> {
+        let mut asked: Option<Instant> = None;
+        loop {
+            let _ = self.bell.recv_timeout(TURN);
+            if signals.stop.load(Ordering::Relaxed) && asked.is_none() {
+                asked = Some(Instant::now());
+                self.devices.iter().for_each(|d| d.stop().store(true, Ordering::Relaxed));
+            }
+            if signals.reload.swap(false, Ordering::Relaxed) {
+                self.reload();
+            }
+            if !self.config.patient {
+                self.all_could_be_opened()?;
+            }
+            let over = self.turn()?;
+            if over || asked.is_some_and(|a| a.elapsed() > ENDS) {
+                return Ok(());
+            }
+            if self.looked.elapsed() >= HEALTH_EVERY {
+                self.looked = Instant::now();
+                self.feed_watchdog();
+                let health = self.health();
+                self.wellbeing.tell(health, &self.live, &mut self.keeping);
+            }
+        }
+    }
+
+    /// Reads the configuration again: takes over what can be, says what cannot. A bad one changes nothing.
+    fn reload(&mut self) {
+        match self.try_reload() {
+            Ok(wait) if wait.is_empty() => tracing::warn!("SIGHUP: the site file was read again."),
+            Ok(wait) => tracing::warn!(
+                "SIGHUP: the site file was read again; restart the service for what else is new: {}.",
+                wait.join(", ")
+            ),
+            Err(failure) => tracing::error!("SIGHUP: nothing was taken over: {failure}."),
+        }
+    }
+
+    /// What is new and waits for a restart.
+    fn try_reload(&mut self) -> Result<Vec<&'static str>, Failure> {
+        let new = match &self.file {
+            Some(file) => Config::load(file)?,
+            None => self.config.clone(),
+        };
+        let old = &self.config;
+        let mut wait = Vec::new();
+        for (what, is_new) in [
+            ("device", new.devices != old.devices),
+            ("data", new.data != old.data),
+            ("store", new.store != old.store),
+            ("evidence", new.evidence != old.evidence),
+            ("health", new.health != old.health),
+            ("queue_s", new.queue_s.to_bits() != old.queue_s.to_bits()),
+        ] {
+            if is_new {
+                wait.push(what);
+            }
+        }
+        // The sensors stay those that run.
+        let config = Config { site: new.site, ..self.config.clone() };
+        self.listening = listening(&config, self.listening.args())?;
+        self.keeping.site_changed(&self.listening)?;
+        self.joiner.set_site(self.listening.site.as_ref());
+        self.config = config;
+        Ok(wait)
+    }
+
+    /// That no device failed before it was open for the first time.
+    fn all_could_be_opened(&self) -> Result<(), Failure> {
+        let never_open = |s: &DeviceStatus| s.channels.is_empty();
+        let failed = self.devices.iter().map(DeviceHandle::status).filter(never_open).find_map(|s| s.last_error);
+        failed.map_or(Ok(()), |why| Err(Failure::Run(why)))
+    }
+
+    /// One turn of every sensor, and what comes of it. Returns whether all is over.
+    fn turn(&mut self) -> Result<bool, Failure> {
+        let mut events = Vec::new();
+        let turn = self.pool.install(|| self.live.turn(&mut events));
+        self.moved |= turn.samples > 0;
+        for event in events {
+            match event {
+                Event::Gap(gap, _) => {
+                    self.keeping.gap(&gap);
+                    self.sink.record(&Record::Gap(gap))?;
+                }
+                Event::Burst(burst) => self.burst(*burst)?,
+            }
+        }
+        for (i, info) in infos(&self.live, self.started).into_iter().enumerate() {
+            self.joiner.set_noise(i, info.noise_dbfs_per_hz);
+        }
+        let mut hits = Vec::new();
+        self.joiner.advance(turn.settled.seconds_since(self.started), &mut hits);
+        self.announce(&mut hits)?;
+        self.keeping.turn(&detectors(&self.live), turn.settled);
+        Ok(turn.over)
+    }
+
+    fn burst(&mut self, burst: Burst) -> Result<(), Failure> {
+        *self.totals.bursts.entry(burst.standard.name().to_owned()).or_default() += 1;
+        self.keeping.burst(&burst);
+        if self.show_bursts {
+            self.sink.record(&Record::Burst(burst.clone()))?;
+        }
+        self.joiner.push(burst);
+        Ok(())
+    }
+
+    /// Keeps and says what is new of hits.
+    fn announce(&mut self, hits: &mut Vec<Hit>) -> Result<(), Failure> {
+        self.keeping.hits(hits, &detectors(&self.live), &infos(&self.live, self.started));
+        emit(hits, true, &mut self.totals, self.sink.as_mut())?;
+        // Somebody waits for it.
+        Ok(self.sink.flush()?)
+    }
+
+    /// The watchdog starts the daemon anew when no sample moves any more, whatever the reason.
+    fn feed_watchdog(&mut self) {
+        if std::mem::take(&mut self.moved) {
+            notify(&[sd_notify::NotifyState::Watchdog]);
+        }
+    }
+
+    fn health(&self) -> BoxHealth {
+        let statuses: Vec<DeviceStatus> = self.devices.iter().map(DeviceHandle::status).collect();
+        let of = |s: &LiveSensor| wellbeing::sensor_health(s, &self.devices[s.device.0], &statuses[s.device.0]);
+        let processes = std::iter::once(std::process::id()).chain(statuses.iter().filter_map(|s| s.process));
+        let (processor_s, memory_bytes) = wellbeing::usage(processes);
+        BoxHealth {
+            time: UtcNanos::now(),
+            started: self.started,
+            software: software(),
+            config_sha256: self.listening.config_sha256.clone(),
+            sensors: self.live.sensors.iter().map(of).collect(),
+            hits: self.totals.hits.clone(),
+            processor_s,
+            memory_bytes,
+            store_trouble: self.keeping.trouble(),
+        }
+    }
+
+    /// Closes what is open, and sums up.
+    fn finish(mut self) -> Result<(), Failure> {
+        let statuses: Vec<DeviceStatus> = self.devices.iter().map(DeviceHandle::status).collect();
+        self.devices.clear();
+        let joiner = std::mem::replace(&mut self.joiner, Joiner::new(None, JoinConfig::new(Vec::new())));
+        let mut hits = joiner.finish();
+        self.announce(&mut hits)?;
+        let ledgers = self.live.sensors.iter().map(|s| (s.name.to_string(), s.ledger())).collect();
+        let rate = |s: &LiveSensor| statuses[s.device.0].channels.get(s.device.1).map_or(f64::INFINITY, |c| c.rate.0);
+        let seconds = self.live.sensors.iter().map(|s| s.ledger().expected as f64 / rate(s)).fold(0.0, f64::max);
+        self.sink.record(&Record::Summary(self.listening.summary(ledgers, seconds, self.totals)))?;
+        self.sink.finish()?;
+        self.wellbeing.stop();
+        self.keeping.close()
+    }
+}
+
+/// What is known of each sensor: its floor while it listens. What one does not hear that does not listen says nothing.
+fn infos(live: &Live, started: UtcNanos) -> Vec<SensorInfo> {
+    let floor = |s: &LiveSensor| s.detector.noise_dbfs_per_hz().filter(|_| s.listens()).unwrap_or(f64::NAN);
+    let info = |s: &LiveSensor| SensorInfo {
+        name: Arc::clone(&s.name),
+        start_time: Some(started),
+        noise_dbfs_per_hz: floor(s),
+    };
+    live.sensors.iter().map(info).collect()
+}
+
+fn detectors(live: &Live) -> Vec<&Detector> {
+    live.sensors.iter().map(|s| &s.detector).collect()
+}

@@ -1,0 +1,145 @@
+//! How the box is doing: a snapshot of every sensor, told to whoever asks.
+
+use super::keeping::Keeping;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::live::{Live, LiveSensor};
+use cellwarden_capture::process::supervisor::{DeviceHandle, DeviceStatus};
+use cellwarden_health::{AmbientCarrier, AmbientLevels, Commissioning, Health, HealthConfig};
+use cellwarden_store::EventLevel;
+use cellwarden_types::request::LevelRequest;
+use cellwarden_types::{BoxHealth, SensorHealth, SensorState, UtcNanos};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// From one look at the carriers that are always in the air to the next, and over how long they are looked at.
+const AMBIENT_EVERY: Duration = Duration::from_secs(60);
+const AMBIENT_OVER_S: f64 = 0.5;
+/// What the sensors heard when they were hung up, in the folder of data.
+const COMMISSIONING: &str = "commissioning.json";
+
+/// Tells how the box is doing.
+pub struct Wellbeing {
+    endpoint: Option<Health>,
+    /// What each sensor heard when it was hung up.
+    commissioning: Vec<Commissioning>,
+    ambient_looked: Option<Instant>,
+    /// What each sensor was doing.
+    states: BTreeMap<Arc<str>, SensorState>,
+}
+
+impl Wellbeing {
+    /// Starts the endpoint, where the configuration wants one.
+    pub fn start(config: &Config) -> Result<Self, Failure> {
+        let path = config.data.as_ref().map(|data| data.join(COMMISSIONING)).filter(|path| path.exists());
+        let commissioning = match path {
+            Some(path) => Commissioning::load(&path).map_err(Failure::usage)?,
+            None => Vec::new(),
+        };
+        let start = |address| {
+            let config = HealthConfig { commissioning: commissioning.clone(), ..HealthConfig::default() };
+            Health::start(address, config).map_err(Failure::run)
+        };
+        let endpoint = config.health.map(start).transpose()?;
+        if let Some(endpoint) = &endpoint {
+            tracing::info!(address = %endpoint.address(), "Health is told.");
+        }
+        Ok(Self { endpoint, commissioning, ambient_looked: None, states: BTreeMap::new() })
+    }
+
+    /// Tells a snapshot.
+    pub fn tell(&mut self, health: BoxHealth, live: &Live, keeping: &mut Keeping) {
+        self.note_states(&health, keeping);
+        keeping.health(&health);
+        let Some(endpoint) = &self.endpoint else { return };
+        endpoint.publish(health);
+        if self.ambient_looked.is_none_or(|at| at.elapsed() >= AMBIENT_EVERY) {
+            self.ambient_looked = Some(Instant::now());
+            endpoint.publish_ambient(self.ambient(live));
+        }
+    }
+
+    /// Ends the endpoint.
+    pub fn stop(self) {
+        if let Some(endpoint) = self.endpoint {
+            endpoint.stop();
+        }
+    }
+
+    /// Keeps when a sensor begins or ceases to listen.
+    fn note_states(&mut self, health: &BoxHealth, keeping: &mut Keeping) {
+        for sensor in &health.sensors {
+            let before = self.states.insert(Arc::clone(&sensor.sensor), sensor.state);
+            if before == Some(sensor.state) {
+                continue;
+            }
+            let is_down = sensor.state == SensorState::Down;
+            let level = if is_down { EventLevel::Error } else { EventLevel::Info };
+            let why = sensor.last_error.as_deref().filter(|_| is_down).map_or(String::new(), |w| format!(": {w}"));
+            keeping.event(level, &sensor.sensor, &format!("{}{why}", sensor.state.name()));
+        }
+    }
+
+    /// Levels of the carriers that are always in the air, as they are now.
+    fn ambient(&self, live: &Live) -> AmbientLevels {
+        let now = UtcNanos::now();
+        let of = |known: &Commissioning| {
+            let sensor = live.sensors.iter().find(|s| *s.name == *known.sensor).filter(|s| s.listens())?;
+            let level = |carrier: &AmbientCarrier| {
+                let request = LevelRequest {
+                    sensor: Arc::clone(&sensor.name),
+                    time: now.plus_seconds(-AMBIENT_OVER_S),
+                    duration_s: AMBIENT_OVER_S,
+                    freq_lower_hz: carrier.center_hz - carrier.width_hz / 2.0,
+                    freq_upper_hz: carrier.center_hz + carrier.width_hz / 2.0,
+                };
+                let level_dbfs = sensor.detector.level(&request).power_dbfs?;
+                Some(AmbientCarrier { level_dbfs, ..*carrier })
+            };
+            Some((known.sensor.clone(), known.ambient.iter().filter_map(level).collect()))
+        };
+        AmbientLevels(self.commissioning.iter().filter_map(of).collect())
+    }
+}
+
+/// One sensor at this moment.
+pub fn sensor_health(sensor: &LiveSensor, device: &DeviceHandle, status: &DeviceStatus) -> SensorHealth {
+    let channel = sensor.device.1;
+    let (config, info) = (&device.config, status.channels.get(channel));
+    let state = match status.state {
+        // Its device is open, and nothing comes.
+        SensorState::Listening if !sensor.listens() => SensorState::Starting,
+        state => state,
+    };
+    SensorHealth {
+        sensor: Arc::clone(&sensor.name),
+        device: config.name.clone(),
+        state,
+        since: status.since,
+        center: info.map_or(config.channels[channel].center, |i| i.center),
+        rate: info.map_or(config.rate, |i| i.rate),
+        gain_db: info.and_then(|i| i.gain_db),
+        ledger: sensor.ledger(),
+        drift_ppm: status.drift_ppm[channel],
+        floor_dbfs_per_hz: sensor.detector.noise_dbfs_per_hz(),
+        clipped: sensor.clipped,
+        unusable: sensor.detector.counts().unusable,
+        bursts: sensor.counted.clone(),
+        restarts: status.restarts,
+        last_error: status.last_error.clone(),
+        temperature_celsius: status.temperature_celsius,
+    }
+}
+
+/// Processor time in seconds and resident memory in bytes of processes; nothing of those that are gone.
+pub fn usage(processes: impl Iterator<Item = u32>) -> (f64, u64) {
+    processes.map(usage_of).fold((0.0, 0), |(s, m), (a, b)| (s + a, m + b))
+}
+
+fn usage_of(process: u32) -> (f64, u64) {
+    let stat = i32::try_from(process).ok().and_then(|p| procfs::process::Process::new(p).ok()?.stat().ok());
+    stat.map_or((0.0, 0), |s| {
+        ((s.utime + s.stime) as f64 / procfs::ticks_per_second() as f64, s.rss * procfs::page_size())
+    })
+}
