@@ -78,7 +78,13 @@ impl Daemon {
     /// Starts it with a configuration, in which `STATE` stands for a path of its own.
     pub fn start(config: &str) -> Self {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        Self::start_in(tempfile::tempdir().expect("a folder"), one, config)
+        Self::start_in(tempfile::tempdir().expect("a folder"), one, config, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub fn start_with(config: &str, environment: &[(&str, String)]) -> Self {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::start_in(tempfile::tempdir().expect("a folder"), one, config, environment)
     }
 
     /// Kills it, and starts it again where it was, with the same data.
@@ -86,10 +92,15 @@ impl Daemon {
         self.child.kill().expect("kills");
         self.child.wait().expect("ends");
         let (one, folder) = (self.one.take().expect("held"), self.folder.take().expect("held"));
-        Self::start_in(folder, one, config)
+        Self::start_in(folder, one, config, &[])
     }
 
-    fn start_in(folder: tempfile::TempDir, one: MutexGuard<'static, ()>, config: &str) -> Self {
+    fn start_in(
+        folder: tempfile::TempDir,
+        one: MutexGuard<'static, ()>,
+        config: &str,
+        environment: &[(&str, String)],
+    ) -> Self {
         let path = folder.path().join("box.toml");
         let state = folder.path().join("state").display().to_string();
         std::fs::write(&path, format!("{}{}", OWN, config.replace("STATE", &state))).expect("writes");
@@ -101,7 +112,7 @@ impl Daemon {
         let manager = UnixDatagram::bind(&socket).expect("a socket");
         manager.set_nonblocking(true).expect("a socket");
         let mut command = command(&args);
-        command.env("CELLWARDEN_LOG", "info").env("NOTIFY_SOCKET", &socket);
+        command.env("CELLWARDEN_LOG", "info").env("NOTIFY_SOCKET", &socket).envs(environment.iter().cloned());
         let child = command.stdout(file("out")).stderr(file("err")).spawn().expect("the binary runs");
         Self { one: Some(one), child, folder: Some(folder), began: Instant::now(), manager }
     }

@@ -21,6 +21,11 @@
 #include <SoapySDR/Registry.hpp>
 #include <SoapySDR/Version.hpp>
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <complex>
@@ -38,6 +43,7 @@
 namespace {
 
 using Clock = std::chrono::system_clock;
+using Sample = std::complex<int16_t>;
 
 std::string text(const SoapySDR::Kwargs &args, const char *key, const char *fallback = "") {
     const auto found = args.find(key);
@@ -101,15 +107,14 @@ class RecordingDevice : public SoapySDR::Device {
           channels_(std::stoul(text(args, "channels", "1"))), timeless_(text(args, "timeless") == "1"),
           utc_(text(args, "utc") == "1") {
         if (now_ns() < state_.get("gone_until", 0)) throw std::runtime_error("no such device: it is unplugged");
-        std::ifstream file(args.at("file"), std::ios::binary | std::ios::ate);
-        if (!file) throw std::runtime_error("cannot read " + args.at("file"));
-        samples_.resize(static_cast<size_t>(file.tellg()) / sizeof(samples_[0]));
-        file.seekg(0);
-        file.read(reinterpret_cast<char *>(samples_.data()), static_cast<std::streamsize>(samples_.size() * sizeof(samples_[0])));
-        if (samples_.empty()) throw std::runtime_error("nothing in " + args.at("file"));
+        map(args.at("file"));
         done_ = static_cast<size_t>(state_.get("done", 0));
         forced_rate_ = static_cast<double>(state_.get("rate", 0));
     }
+
+    ~RecordingDevice() override { munmap(const_cast<Sample *>(samples_), count_ * sizeof(Sample)); }
+    RecordingDevice(const RecordingDevice &) = delete;
+    RecordingDevice &operator=(const RecordingDevice &) = delete;
 
     std::string getDriverKey() const override { return "recording"; }
     std::string getHardwareKey() const override { return "recording"; }
@@ -216,6 +221,19 @@ class RecordingDevice : public SoapySDR::Device {
         if (us > 0) std::this_thread::sleep_for(std::chrono::microseconds(us));
     }
 
+    // All devices that play a file share its memory.
+    void map(const std::string &path) {
+        const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        struct stat about {};
+        if (file < 0 || fstat(file, &about) != 0) throw std::runtime_error("cannot read " + path);
+        count_ = static_cast<size_t>(about.st_size) / sizeof(Sample);
+        if (count_ == 0) throw std::runtime_error("nothing in " + path);
+        void *memory = mmap(nullptr, count_ * sizeof(Sample), PROT_READ, MAP_SHARED, file, 0);
+        close(file);
+        if (memory == MAP_FAILED) throw std::runtime_error("cannot map " + path);
+        samples_ = static_cast<const Sample *>(memory);
+    }
+
     // Starts a fault; an error code, or 0 where the read goes on.
     int begin(const Fault &fault) {
         state_.set("done", static_cast<long long>(++done_));
@@ -238,7 +256,7 @@ class RecordingDevice : public SoapySDR::Device {
 
     void write(void *out, const long long from, const long long to) const {
         for (long long i = from; i < to; i++) {
-            std::complex<int16_t> z = samples_[static_cast<size_t>(i) % samples_.size()];
+            Sample z = samples_[static_cast<size_t>(i) % count_];
             if (i < clip_until_) z = {32767, -32768};
             const auto n = static_cast<size_t>(i - from);
             if (stream_format_ == "CS8") static_cast<std::complex<int8_t> *>(out)[n] = {static_cast<int8_t>(z.real() >> 8), static_cast<int8_t>(z.imag() >> 8)};
@@ -248,7 +266,8 @@ class RecordingDevice : public SoapySDR::Device {
         }
     }
 
-    std::vector<std::complex<int16_t>> samples_;
+    const Sample *samples_ = nullptr;
+    size_t count_ = 0;
     State state_;
     std::vector<Fault> faults_;
     std::string format_, stream_format_;

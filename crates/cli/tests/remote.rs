@@ -1,0 +1,103 @@
+//! A receiver behind a SoapyRemote server whose process is killed in mid-stream: over TCP its reader would spin for ever,
+//! over UDP it would wait for ever.
+#![cfg(feature = "soapy")]
+
+mod common;
+
+use common::receiver::{CENTER, Daemon, RATE_HZ, folder, recording};
+use serde_json::Value;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Ends a process with the test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Debian's packages of SoapyRemote, unpacked; and a bus for its server, which ends at once where there is none.
+struct SoapyRemote {
+    root: PathBuf,
+    home: tempfile::TempDir,
+    _bus: Ends,
+}
+
+impl SoapyRemote {
+    fn new(root: PathBuf) -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        let address = format!("--address=unix:path={}", home.path().join("bus").display());
+        let mut bus = Command::new("dbus-daemon");
+        bus.args(["--session", "--nofork", "--nopidfile", &address]).stderr(Stdio::null());
+        let bus = Ends(bus.spawn().expect("dbus-daemon runs"));
+        while !home.path().join("bus").exists() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { root, home, _bus: bus }
+    }
+
+    fn libraries(&self) -> String {
+        self.root.join("usr/lib/x86_64-linux-gnu").display().to_string()
+    }
+
+    /// A server of the virtual device.
+    fn serve(&self, port: u16) -> Ends {
+        let server = Command::new(self.root.join("usr/bin/SoapySDRServer"))
+            .arg(format!("--bind=tcp://127.0.0.1:{port}"))
+            .env("LD_LIBRARY_PATH", self.libraries())
+            .env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", self.home.path().join("bus").display()))
+            .env("SOAPY_SDR_PLUGIN_PATH", folder())
+            .env("SOAPY_SDR_ROOT", "/nonexistent")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Ends(server.expect("the server runs"))
+    }
+}
+
+fn gsm(records: &[Value]) -> usize {
+    records.iter().filter(|r| r["type"] == "burst" && r["standard"] == "gsm").count()
+}
+
+#[test]
+fn a_server_that_is_killed_in_mid_stream_costs_its_sensor_no_more_than_5_s() {
+    let Some(root) = std::env::var_os("CELLWARDEN_SOAPYREMOTE").map(PathBuf::from).filter(|r| Path::new(r).exists())
+    else {
+        eprintln!("SKIPPED: $CELLWARDEN_SOAPYREMOTE names no unpacked SoapyRemote");
+        return;
+    };
+    let remote = SoapyRemote::new(root);
+    let modules = Path::new(&remote.libraries()).join("SoapySDR/modules0.8").display().to_string();
+    for protocol in ["tcp", "udp"] {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+        let server = remote.serve(port);
+        let config = format!(
+            "[[device]]\nname = 'far'\nsoapy = 'driver=remote,remote=tcp://127.0.0.1:{port},remote:driver=recording,file={}'\n\
+             stream = 'remote:prot={protocol}'\nrate = '1M'\ngain = 20\n\
+             [[device.channel]]\nsensor = 'one'\ncenter = '{CENTER}'\n",
+            recording().display()
+        );
+        let environment = [("LD_LIBRARY_PATH", remote.libraries()), ("SOAPY_SDR_PLUGIN_PATH", modules.clone())];
+        let daemon = Daemon::start_with(&config, &environment);
+        daemon.wait_for("bursts over the network", |r| gsm(r) > 60);
+        drop(server);
+        let away = Duration::from_secs(4);
+        std::thread::sleep(away);
+        let _server = remote.serve(port);
+        let before = gsm(&daemon.records());
+        daemon.wait_for("bursts of the new server", |r| gsm(r) > before + 60);
+        let (records, _) = daemon.end();
+        let lost: u64 = records
+            .iter()
+            .filter(|r| r["type"] == "gap" && r["reason"] == "disconnect")
+            .map(|r| r["sample_count"].as_u64().expect("a count"))
+            .sum();
+        let lost_s = lost as f64 / RATE_HZ as f64;
+        assert!(lost_s > 3.0 && lost_s < away.as_secs_f64() + 5.0, "{protocol}: {lost_s} s");
+    }
+}
