@@ -16,15 +16,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args = args::Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("CELLWARDEN_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
-        )
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .without_time()
-        .init();
+    start_log();
     match cmd::run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -33,5 +25,21 @@ fn main() -> ExitCode {
             }
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+/// The log goes to standard error: what `CELLWARDEN_LOG` lets through, for people, or as JSON where `CELLWARDEN_LOG_FORMAT` is
+/// `json`. The journal has its own times.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CELLWARDEN_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    if std::env::var("CELLWARDEN_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        log.json().init();
+    } else {
+        log.without_time().init();
     }
 }

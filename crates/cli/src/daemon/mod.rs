@@ -14,8 +14,9 @@ use cellwarden_detect::Detector;
 use cellwarden_locate::{JoinConfig, Joiner, SensorInfo};
 use cellwarden_report::Sink;
 use cellwarden_types::{BoxHealth, Burst, Hit, Record, UtcNanos};
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use keeping::Keeping;
+use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, TERM_SIGNALS};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,9 +62,9 @@ pub fn run(mut config: Config, file: Option<&Path>, args: &ListenArgs) -> Result
     let listening = listening(&config, args)?;
     let signals = Signals::new()?;
     let mut daemon = Daemon::start(config, file, listening)?;
-    notify(&[sd_notify::NotifyState::Ready]);
+    daemon.manager.tell(Told::Ready);
     let outcome = daemon.listen(&signals);
-    notify(&[sd_notify::NotifyState::Stopping]);
+    daemon.manager.tell(Told::Stopping);
     daemon.finish()?;
     outcome
 }
@@ -80,10 +81,40 @@ fn listening(config: &Config, args: &ListenArgs) -> Result<Listening, Failure> {
     Ok(listening)
 }
 
-/// Tells the service manager, if there is one.
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!("Telling the service manager: {error}.");
+/// What the service manager is told.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    Ready,
+    Alive,
+    Stopping,
+}
+
+/// Tells the service manager, if there is one, by a thread of its own: one that does not listen must not stop the daemon.
+struct Manager(Sender<Told>);
+
+impl Manager {
+    fn new() -> Result<Self, Failure> {
+        let (to, told) = bounded(4);
+        let tell = move || {
+            for told in told {
+                let state = match told {
+                    Told::Ready => NotifyState::Ready,
+                    Told::Alive => NotifyState::Watchdog,
+                    Told::Stopping => NotifyState::Stopping,
+                };
+                if let Err(error) = sd_notify::notify(&[state]) {
+                    tracing::warn!("Telling the service manager: {error}.");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("service manager".to_owned()).spawn(tell);
+        thread.map_err(|e| Failure::Run(format!("starting threads: {e}")))?;
+        Ok(Self(to))
+    }
+
+    fn tell(&self, told: Told) {
+        // Where it is full, nobody listens.
+        let _ = self.0.try_send(told);
     }
 }
 
@@ -98,6 +129,7 @@ struct Daemon {
     joiner: Joiner,
     keeping: Keeping,
     wellbeing: Wellbeing,
+    manager: Manager,
     bell: Receiver<()>,
     sink: Box<dyn Sink>,
     show_bursts: bool,
@@ -148,6 +180,7 @@ impl Daemon {
             live,
             keeping,
             wellbeing,
+            manager: Manager::new()?,
             bell,
             sink,
             show_bursts,
@@ -279,7 +312,7 @@ impl Daemon {
     /// The watchdog starts the daemon anew when no sample moves any more, whatever the reason.
     fn feed_watchdog(&mut self) {
         if std::mem::take(&mut self.moved) {
-            notify(&[sd_notify::NotifyState::Watchdog]);
+            self.manager.tell(Told::Alive);
         }
     }
 

@@ -155,7 +155,10 @@ impl Daemon {
     pub fn wait_for(&self, what: &str, is_so: impl Fn(&[Value]) -> bool) {
         let until = Instant::now() + Duration::from_secs(30);
         while !is_so(&self.records()) {
-            assert!(Instant::now() < until, "waited for {what}: {}", self.log());
+            if Instant::now() > until {
+                let gaps: Vec<Value> = self.records().into_iter().filter(|r| r["type"] == "gap").collect();
+                panic!("waited for {what}: {gaps:#?} {}", self.log());
+            }
             std::thread::sleep(Duration::from_millis(50));
         }
     }
