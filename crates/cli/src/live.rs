@@ -221,11 +221,24 @@ impl Live {
     /// Works on what waits, sensors in parallel; adds what was found, in order of time.
     pub fn turn(&mut self, out: &mut Vec<Event>) -> Turn {
         let samples = self.sensors.par_iter_mut().map(LiveSensor::turn).sum();
-        let mut events: Vec<(UtcNanos, Event)> = self.sensors.iter_mut().flat_map(|s| s.events.drain(..)).collect();
-        events.sort_by_key(|(time, _)| *time);
-        out.extend(events.into_iter().map(|(_, event)| event));
+        self.take_events(out);
         let now = UtcNanos::now();
         let settled = self.sensors.iter().map(|s| s.settled(now)).min().unwrap_or(now);
         Turn { samples, settled, over: self.sensors.iter().all(|s| s.ended) }
+    }
+
+    /// Ends every sensor that has not ended: what waits for it is not worked on any more.
+    pub fn end(&mut self, out: &mut Vec<Event>) {
+        for sensor in self.sensors.iter_mut().filter(|s| !s.ended) {
+            sensor.end();
+            sensor.hand_over();
+        }
+        self.take_events(out);
+    }
+
+    fn take_events(&mut self, out: &mut Vec<Event>) {
+        let mut events: Vec<(UtcNanos, Event)> = self.sensors.iter_mut().flat_map(|s| s.events.drain(..)).collect();
+        events.sort_by_key(|(time, _)| *time);
+        out.extend(events.into_iter().map(|(_, event)| event));
     }
 }

@@ -272,6 +272,18 @@ impl Daemon {
         let mut events = Vec::new();
         let turn = self.pool.install(|| self.live.turn(&mut events));
         self.moved |= turn.samples > 0;
+        self.take(events)?;
+        for (i, info) in infos(&self.live, self.started).into_iter().enumerate() {
+            self.joiner.set_noise(i, info.noise_dbfs_per_hz);
+        }
+        let mut hits = Vec::new();
+        self.joiner.advance(turn.settled.seconds_since(self.started), &mut hits);
+        self.announce(&mut hits)?;
+        self.keeping.turn(&detectors(&self.live), turn.settled);
+        Ok(turn.over)
+    }
+
+    fn take(&mut self, events: Vec<Event>) -> Result<(), Failure> {
         for event in events {
             match event {
                 Event::Gap(gap, _) => {
@@ -281,14 +293,7 @@ impl Daemon {
                 Event::Burst(burst) => self.burst(*burst)?,
             }
         }
-        for (i, info) in infos(&self.live, self.started).into_iter().enumerate() {
-            self.joiner.set_noise(i, info.noise_dbfs_per_hz);
-        }
-        let mut hits = Vec::new();
-        self.joiner.advance(turn.settled.seconds_since(self.started), &mut hits);
-        self.announce(&mut hits)?;
-        self.keeping.turn(&detectors(&self.live), turn.settled);
-        Ok(turn.over)
+        Ok(())
     }
 
     fn burst(&mut self, burst: Burst) -> Result<(), Failure> {
@@ -338,6 +343,9 @@ impl Daemon {
     fn finish(mut self) -> Result<(), Failure> {
         let statuses: Vec<DeviceStatus> = self.devices.iter().map(DeviceHandle::status).collect();
         self.devices.clear();
+        let mut events = Vec::new();
+        self.live.end(&mut events);
+        self.take(events)?;
         let joiner = std::mem::replace(&mut self.joiner, Joiner::new(None, JoinConfig::new(Vec::new())));
         let mut hits = joiner.finish();
         self.announce(&mut hits)?;
