@@ -145,7 +145,7 @@ impl SensorWindow {
             deep_skipped: counts.deep_skipped,
             unusable: counts.unusable,
             clipped: counts.clipped,
-            clip_share: share(counts.clipped, counts.processed),
+            clip_share: share(counts.clipped, counts.processed.saturating_add(counts.overload)),
             floor,
             bursts_per_hour: bursts.map(|(s, n)| (s.name().to_owned(), n as f64 * 3600.0 / listened_s)).collect(),
             restarts: counts.restarts,

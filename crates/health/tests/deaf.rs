@@ -196,3 +196,17 @@ fn hostile_numbers_do_no_harm() {
     one.judge.push_at(&one.health, 1e300);
     assert_eq!(one.judge.verdicts().len(), 1);
 }
+
+#[test]
+fn a_device_that_opens_gives_nothing_and_is_given_up_has_not_listened_all_the_while() {
+    let mut one = One::new(|_| ());
+    one.minutes(5);
+    for i in 0..24 {
+        one.health.sensors[0].state = if i % 2 == 0 { SensorState::Down } else { SensorState::Starting };
+        one.at_s += 3.0;
+        one.judge.push_at(&one.health, one.at_s);
+    }
+    assert_says(&one.judge.verdicts()[0], Judgement::Deaf, &["for 69 s"]);
+    one.health.sensors[0].state = SensorState::Listening;
+    assert_eq!(one.minutes(1).judgement, Judgement::Fine);
+}

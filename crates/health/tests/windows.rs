@@ -151,3 +151,16 @@ fn nobody_knows_what_a_sensor_did_while_the_daemon_hung() {
     let five = windows(&history)[1].clone();
     assert!((five.listening_share.unwrap() - 180.0 / 300.0).abs() < 1e-9, "{five:?}");
 }
+
+#[test]
+fn a_sensor_that_is_overloaded_all_the_time_is_clipped_all_the_time() {
+    let (mut history, mut health) = (History::new(), snapshot(vec![sensor("a")]));
+    for second in 0..=900 {
+        history.push_at(&health, f64::from(second));
+        let one = &mut health.sensors[0];
+        (one.ledger.expected, one.ledger.overload) = (one.ledger.expected + RATE, one.ledger.overload + RATE);
+        one.clipped += RATE;
+    }
+    let fifteen = windows(&history)[2].clone();
+    assert_eq!((fifteen.processed, fifteen.clip_share), (0, Some(1.0)));
+}

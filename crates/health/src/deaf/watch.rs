@@ -123,9 +123,12 @@ impl Watch {
             _ => {}
         }
         self.minute = Some(minute);
-        if self.raw.is_none() || self.state != sensor.state {
-            (self.state, self.state_since_s) = (sensor.state, at_s);
+        // A device that opens, gives nothing and is given up has not listened all the while.
+        let listens = |state: SensorState| state == SensorState::Listening;
+        if self.raw.is_none() || listens(self.state) != listens(sensor.state) {
+            self.state_since_s = at_s;
         }
+        self.state = sensor.state;
         if sensor.last_error != self.last_error {
             self.last_error.clone_from(&sensor.last_error);
         }
