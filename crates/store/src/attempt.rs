@@ -108,6 +108,8 @@ impl Store {
             let sync = durable || uptime.saturating_sub(self.synced) >= SYNC;
             if sync && self.link.as_ref().is_some_and(|link| !link.is_in_place()) {
                 self.notice(Notice::Vanished { path: self.path.clone() });
+                // The log lies beside whatever has the name now: it belongs into the file that was moved.
+                self.link.iter().for_each(Link::empty_log);
                 self.abandon();
             }
             if self.link.is_none() {

@@ -73,12 +73,14 @@ mod orphan;
 mod outbox;
 mod query;
 mod reader;
+#[cfg(test)]
+#[path = "../tests/common/records.rs"]
+mod records;
 mod reserve;
 mod retention;
 mod room;
 mod row;
-#[cfg(test)]
-mod sample;
+
 mod store;
 
 pub use error::StoreError;

@@ -192,6 +192,11 @@ impl Link {
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
     }
 
+    /// Moves the whole log into the database, and leaves an empty one, if that can be done.
+    pub fn empty_log(&self) {
+        let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
+
     /// From now on the database may grow by so many pages only. On a full disk, what grows it would sit in the log for
     /// ever: then not even deleting works.
     pub fn may_grow(&self, pages: u64) {

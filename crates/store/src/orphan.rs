@@ -22,7 +22,7 @@ impl Store {
             rows.collect::<Result<Vec<String>, _>>()
         });
         let Ok(found) = found else {
-            return Err(StoreError::Unavailable { why: self.trouble().unwrap_or_default() });
+            return Err(StoreError::Unavailable { why: self.why() });
         };
         // One that a newer cellwarden wrote shall not keep the others open.
         Ok(found.iter().filter_map(|json| serde_json::from_str(json).ok()).collect())
@@ -42,12 +42,12 @@ impl Store {
         }
         let rows = hits.iter().map(|hit| Row::new(hit, now)).collect::<Result<Vec<_>, _>>()?;
         self.tick(Some(now));
-        let done = self.attempt(true, |connection, stamp| {
+        let done = self.attempt_with_room(true, |connection, stamp| {
             rows.iter().try_for_each(|row| row.write(connection, stamp.age_ns(), stamp.run).map(|_| ()))
         });
         match done {
             Ok(()) => Ok(hits),
-            Err(_) => Err(StoreError::Unavailable { why: self.trouble().unwrap_or_default() }),
+            Err(_) => Err(StoreError::Unavailable { why: self.why() }),
         }
     }
 }

@@ -83,12 +83,12 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::hit;
+    use crate::records::hit_of;
     use cellwarden_types::UtcNanos;
     use proptest::prelude::*;
 
     fn row(id: u32, revision: u32, state: HitState) -> Row {
-        Row::new(&hit(&format!("hit-{id}"), revision, state), UtcNanos(0)).unwrap()
+        Row::new(&hit_of(&format!("hit-{id}"), revision, state, UtcNanos(0)), UtcNanos(0)).unwrap()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::link::{NoLink, beside, inode, verify};
 use crate::query::{Event, EventLevel, GapRecord, HitCursor, HitPage, HitQuery, PAGE_MOST, Page, Span, StoredHit};
 use crate::{StoreError, link};
 use cellwarden_types::{BoxHealth, UtcNanos};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Rows, named_params};
 use std::path::{Path, PathBuf};
 
 /// Reads a store. It never writes, and needs no right to.
@@ -86,28 +86,21 @@ impl Reader {
              ORDER BY time_start, id LIMIT :limit",
         )?;
         let after = query.after.as_ref();
-        let mut rows = statement.query(named_params! {
+        let rows = statement.query(named_params! {
             ":from": query.from.map(|t| t.0), ":to": query.to.map(|t| t.0), ":block": query.block,
             ":standard": query.standard.map(|s| s.name()), ":confidence": query.min_confidence, ":kept": query.kept,
             ":after_time": after.map_or(i64::MIN, |c| c.time_start.0), ":after_id": after.map_or("", |c| c.id.as_str()),
             ":limit": limit as i64 + 1,
         })?;
         let mut page = HitPage::default();
-        let mut last = None;
-        let mut seen = 0;
-        while let Some(row) = rows.next()? {
-            if seen == limit {
-                page.next = last;
-                break;
-            }
-            seen += 1;
+        page.next = read_page(rows, limit, |row| {
             let id: String = row.get(6)?;
             match stored_hit(row)? {
                 Ok(hit) => page.hits.push(hit),
                 Err(_) => page.unreadable.push(id.clone()),
             }
-            last = Some(HitCursor { time_start: UtcNanos(row.get(5)?), id });
-        }
+            Ok(HitCursor { time_start: UtcNanos(row.get(5)?), id })
+        })?;
         Ok(page)
     }
 
@@ -182,24 +175,31 @@ impl Reader {
         let mut statement = self.connection.prepare_cached(&sql)?;
         let (from, to) = (span.from.map_or(i64::MIN, |t| t.0), span.to.map_or(i64::MAX, |t| t.0));
         let (time, number) = span.after.map_or((i64::MIN, i64::MIN), |(t, n)| (t.0, n));
-        let mut rows = statement.query((from, to, time, number, limit as i64 + 1))?;
+        let rows = statement.query((from, to, time, number, limit as i64 + 1))?;
         let mut page = Page { records: Vec::new(), next: None, unreadable: 0 };
-        let mut last = None;
-        let mut seen = 0;
-        while let Some(row) = rows.next()? {
-            if seen == limit {
-                page.next = last;
-                break;
-            }
-            seen += 1;
+        page.next = read_page(rows, limit, |row| {
             match read(row)? {
                 Some(record) => page.records.push(record),
                 None => page.unreadable += 1,
             }
-            last = Some((UtcNanos(row.get(0)?), row.get(1)?));
-        }
+            Ok((UtcNanos(row.get(0)?), row.get(1)?))
+        })?;
         Ok(page)
     }
+}
+
+/// Reads up to `limit` rows of one more; gives where the last one was, if there are more.
+fn read_page<C>(
+    mut rows: Rows<'_>,
+    limit: usize,
+    mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<C>,
+) -> rusqlite::Result<Option<C>> {
+    let mut last = None;
+    for _ in 0..limit {
+        let Some(row) = rows.next()? else { return Ok(None) };
+        last = Some(read(row)?);
+    }
+    Ok(if rows.next()?.is_some() { last } else { None })
 }
 
 fn stored_hit(row: &Row<'_>) -> rusqlite::Result<Result<StoredHit, serde_json::Error>> {

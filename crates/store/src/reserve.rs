@@ -18,7 +18,8 @@ pub(crate) struct Reserve {
 
 impl Reserve {
     pub fn new(path: PathBuf, bytes: u64) -> Self {
-        let held = bytes > 0 && path.is_file();
+        // One that was killed while it was made holds nothing.
+        let held = bytes > 0 && path.metadata().is_ok_and(|m| m.len() >= bytes);
         Self { path, bytes, held }
     }
 

@@ -69,7 +69,7 @@ impl Store {
         let mut pruned = Pruned::default();
         let done = self.by_age(&mut pruned).and_then(|()| self.by_size(&mut pruned)).and_then(|()| self.shrink());
         if done.is_err() {
-            return Err(StoreError::Unavailable { why: self.trouble().unwrap_or_default() });
+            return Err(StoreError::Unavailable { why: self.why() });
         }
         if self.reserve.take() && self.outbox.is_empty() {
             if let Some(given_up) = self.full.take() {

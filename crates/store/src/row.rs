@@ -25,14 +25,6 @@ pub(crate) struct Row {
     pub json: String,
 }
 
-pub(crate) fn state_name(state: HitState) -> &'static str {
-    match state {
-        HitState::Open => "open",
-        HitState::Updated => "updated",
-        HitState::Closed => "closed",
-    }
-}
-
 impl Row {
     /// Refuses what could not be read back.
     pub fn new(hit: &Hit, now: UtcNanos) -> Result<Self, StoreError> {
@@ -86,7 +78,7 @@ impl Row {
                  stored = :stored, aged = :aged, run = :run, json = :json",
         )?;
         statement.execute(named_params! {
-            ":id": self.id, ":revision": self.revision, ":state": state_name(self.state),
+            ":id": self.id, ":revision": self.revision, ":state": self.state.name(),
             ":time_start": self.time_start, ":time_end": self.time_end, ":block": self.block,
             ":standard": self.standard, ":activity": self.activity, ":confidence": self.confidence,
             ":stored": self.stored, ":aged": age_ns, ":run": run, ":json": self.json,

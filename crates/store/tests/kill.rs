@@ -12,18 +12,13 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 const WRITER: &str = "CELLWARDEN_STORE_WRITER";
 /// Kills on one database; then another is begun, so that its making is hit as well.
 const KILLS_A_DATABASE: u64 = 20;
 /// The writer is killed at a random moment before this, in microseconds from its start.
 const LIFE_US: u64 = 250_000;
-
-fn now() -> UtcNanos {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
-    UtcNanos(since.as_nanos() as i64)
-}
 
 /// Health goes at once, so that deleting, vacuuming and checkpoints are under way as well; hits stay.
 fn limits() -> Limits {
@@ -33,8 +28,8 @@ fn limits() -> Limits {
 /// Writes for ever: each hit opens, goes on, and closes, among gaps, events, health and retention.
 fn write(path: &Path) {
     let (mut store, _) = Store::open(path, limits()).expect("a store");
-    let life = now().0;
-    for hit in store.close_orphans(now()).expect("closed") {
+    let life = UtcNanos::now().0;
+    for hit in store.close_orphans(UtcNanos::now()).expect("closed") {
         println!("{} {}", hit.id, hit.revision);
     }
     for n in 0u64.. {
@@ -42,18 +37,19 @@ fn write(path: &Path) {
         for (revision, state) in
             [(1, HitState::Open), (2, HitState::Updated), (3, HitState::Updated), (4, HitState::Closed)]
         {
-            let said = store.put_hit(&hit_of(&id, revision, state, now()), now()).expect("stored");
+            let said = store.put_hit(&hit_of(&id, revision, state, UtcNanos::now()), UtcNanos::now()).expect("stored");
             println!("{} {}", said.id, said.revision);
         }
-        store.put_health(&health(now())).expect("stored");
-        store.put_gap(&gap(n), now()).expect("stored");
+        store.put_health(&health(UtcNanos::now())).expect("stored");
+        store.put_gap(&gap(n), UtcNanos::now()).expect("stored");
         if n % 8 == 0 {
-            let several: Vec<_> = (0..20).map(|i| hit_of(&format!("{id}-{i}"), 1, HitState::Closed, now())).collect();
-            for said in store.put_hits(&several, now()).expect("stored") {
+            let several: Vec<_> =
+                (0..20).map(|i| hit_of(&format!("{id}-{i}"), 1, HitState::Closed, UtcNanos::now())).collect();
+            for said in store.put_hits(&several, UtcNanos::now()).expect("stored") {
                 println!("{} {}", said.id, said.revision);
             }
-            store.put_event(now(), EventLevel::Info, None, "eight").expect("stored");
-            store.prune(now()).expect("prunes");
+            store.put_event(UtcNanos::now(), EventLevel::Info, None, "eight").expect("stored");
+            store.prune(UtcNanos::now()).expect("prunes");
         }
     }
 }
@@ -100,7 +96,7 @@ fn main() {
         return println!("kill: test");
     }
     let kills: u64 = std::env::var("KILLS").map_or(25, |n| n.parse().expect("KILLS is a number"));
-    let seed = now().0.unsigned_abs();
+    let seed = UtcNanos::now().0.unsigned_abs();
     let mut random = seed | 1;
     let began = Instant::now();
     let (mut databases, mut before_first, mut with_log, mut total, mut orphans) = (0, 0, 0, 0, 0);

@@ -163,6 +163,26 @@ fn a_store_that_is_deleted_while_it_runs_is_begun_anew_and_readers_follow() {
 }
 
 #[test]
+fn a_backup_that_takes_its_place_while_it_runs_stays_whole() {
+    let (folder, path, mut store) = store();
+    store.put_hits(&(0..200).map(|i| hit(&format!("old-{i}"), 0.0)).collect::<Vec<_>>(), begin()).expect("stored");
+    let direct = rusqlite::Connection::open(&path).expect("opens");
+    direct.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("works");
+    drop(direct);
+    let backup = folder.path().join("backup.db");
+    fs::copy(&path, &backup).expect("copies");
+    // These are in the log when the backup gets the name.
+    store.put_hits(&(0..200).map(|i| hit(&format!("late-{i}"), 1.0)).collect::<Vec<_>>(), begin()).expect("stored");
+    fs::rename(&backup, &path).expect("renames");
+    store.put_hit(&hit("new", 2.0), begin()).expect("stored");
+    let direct = rusqlite::Connection::open(&path).expect("opens");
+    let whole: String = direct.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an answer");
+    assert_eq!(whole, "ok");
+    let ids = all_ids(&path);
+    assert!(ids.len() == 201 && ids.iter().all(|id| id == "new" || id.starts_with("old-")), "{}", ids.len());
+}
+
+#[test]
 fn a_path_with_a_question_mark_is_a_path() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("what? 100%#1.db");

@@ -196,6 +196,17 @@ pub enum HitState {
     Closed,
 }
 
+impl HitState {
+    /// The name in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Updated => "updated",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// What a phone was doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

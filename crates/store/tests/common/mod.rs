@@ -1,10 +1,13 @@
 //! Records, a clock that tests turn, and small disks.
 #![allow(dead_code)] // each test file uses its part
 
+mod records;
+
+pub use records::hit_of;
+
 use cellwarden_store::{HitQuery, Limits, Notice, Reader, Store, StoredHit};
 use cellwarden_types::{
-    Activity, BoxHealth, Evidence, Gap, GapReason, Hertz, Hit, HitState, SensorHealth, SensorLedger, SensorState,
-    Standard, UtcNanos,
+    BoxHealth, Evidence, Gap, GapReason, Hertz, Hit, HitState, SensorHealth, SensorLedger, SensorState, UtcNanos,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,30 +30,6 @@ pub fn begin() -> UtcNanos {
 /// A closed hit that starts `at_s` seconds after the beginning.
 pub fn hit(id: &str, at_s: f64) -> Hit {
     hit_of(id, 1, HitState::Closed, begin().plus_seconds(at_s))
-}
-
-pub fn hit_of(id: &str, revision: u32, state: HitState, time: UtcNanos) -> Hit {
-    Hit {
-        id: id.to_owned(),
-        state,
-        revision,
-        block: "A".to_owned(),
-        cell: None,
-        block_probability: BTreeMap::from([("A".to_owned(), 0.75), ("outside".to_owned(), 0.25)]),
-        standard: Standard::Gsm,
-        band: Some("GSM900".to_owned()),
-        activity: Activity::Voice,
-        start_s: 0.5,
-        end_s: 2.5,
-        time_start: Some(time),
-        time_end: Some(time.plus_seconds(2.0)),
-        bursts: 12,
-        peak_power_dbfs: -30.5,
-        snr_db: 18.0,
-        sensors: BTreeMap::from([("a-west".to_owned(), -31.0)]),
-        confidence: 0.9,
-        evidence: vec![Evidence::new("training_sequence", 0.93, 4.5)],
-    }
 }
 
 /// A hit whose record takes some kilobytes.

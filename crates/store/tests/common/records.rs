@@ -1,10 +1,9 @@
-//! Records for the tests of this crate.
+//! Records for the tests, those within the crate as well.
 
-use cellwarden_types::{Activity, Hit, HitState, Standard};
+use cellwarden_types::{Activity, Evidence, Hit, HitState, Standard, UtcNanos};
 use std::collections::BTreeMap;
 
-pub fn hit(id: &str, revision: u32, state: HitState) -> Hit {
-    let start = "2026-03-01T06:00:00Z".parse().ok();
+pub fn hit_of(id: &str, revision: u32, state: HitState, time: UtcNanos) -> Hit {
     Hit {
         id: id.to_owned(),
         state,
@@ -17,13 +16,13 @@ pub fn hit(id: &str, revision: u32, state: HitState) -> Hit {
         activity: Activity::Voice,
         start_s: 0.5,
         end_s: 2.5,
-        time_start: start,
-        time_end: start.map(|t: cellwarden_types::UtcNanos| t.plus_seconds(2.0)),
+        time_start: Some(time),
+        time_end: Some(time.plus_seconds(2.0)),
         bursts: 12,
         peak_power_dbfs: -30.5,
         snr_db: 18.0,
         sensors: BTreeMap::from([("a-west".to_owned(), -31.0)]),
         confidence: 0.9,
-        evidence: Vec::new(),
+        evidence: vec![Evidence::new("training_sequence", 0.93, 4.5)],
     }
 }
