@@ -6,6 +6,7 @@ use cellwarden_locate::SensorInfo;
 use cellwarden_types::{Burst, Hertz, Hit, Record, UtcNanos};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,11 +35,16 @@ pub struct SensorTiles {
 }
 
 impl SensorTiles {
-    /// Only the bins that touch `low_hz..high_hz`: what lies beside a hit is others' business, and costs room.
-    pub fn cropped(&self, low_hz: f64, high_hz: f64) -> Self {
+    /// The bins that touch `low_hz..high_hz`; an empty range where none does.
+    pub fn bins_within(&self, low_hz: f64, high_hz: f64) -> Range<usize> {
         let bin = |hz: f64| (hz - self.center.0) / self.bin_hz + (self.bins / 2) as f64;
         let low = (bin(low_hz).floor().max(0.0) as usize).min(self.bins);
-        let high = (bin(high_hz).ceil().max(0.0) as usize).clamp(low, self.bins);
+        low..(bin(high_hz).ceil().max(0.0) as usize).clamp(low, self.bins)
+    }
+
+    /// Only the bins that touch `low_hz..high_hz`: what lies beside a hit is others' business, and costs room.
+    pub fn cropped(&self, low_hz: f64, high_hz: f64) -> Self {
+        let Range { start: low, end: high } = self.bins_within(low_hz, high_hz);
         let bins = high - low;
         // Of the new row's middle bin, by the same rule.
         let shift = low as f64 + (bins / 2) as f64 - (self.bins / 2) as f64;

@@ -96,19 +96,22 @@ pub fn verify(path: &Path, key: Option<&PublicKey>, how: &ReadIn) -> Result<Veri
     std::fs::File::open(path).map_err(io_at("opening", path))?;
     match isolate::read(path, how) {
         Ok(items) => judge(&mut verified, items, key),
-        Err(error) => {
-            let mut said = match &error {
-                EvidenceError::Reader { what, .. } => what.clone(),
-                EvidenceError::Foreign { what, .. } => format!("it holds {what}: no file as cellwarden writes it"),
-                other => other.to_string(),
-            };
-            if let Some(source) = std::error::Error::source(&error) {
-                said = format!("{said}: {source}");
-            }
-            verified.say("file", Outcome::DoesNotFit, said);
-        }
+        Err(error) => verified.say("file", Outcome::DoesNotFit, words(&error)),
     }
     Ok(verified)
+}
+
+/// Why a file could not be read.
+fn words(error: &EvidenceError) -> String {
+    let said = match error {
+        EvidenceError::Reader { what, .. } => what.clone(),
+        EvidenceError::Foreign { what, .. } => format!("it holds {what}: no file as cellwarden writes it"),
+        other => other.to_string(),
+    };
+    match std::error::Error::source(error) {
+        Some(source) => format!("{said}: {source}"),
+        None => said,
+    }
 }
 
 /// Judges content, wherever it came from.
@@ -356,7 +359,10 @@ pub fn verify_chain(
     let mut files = Vec::new();
     for (seal, stone) in chain.seals.iter().zip(&chain.deleted) {
         let part = format!("{}{PART}", seal.file);
-        let (named, unnamed) = (others.remove(&seal.file), others.remove(&part));
+        // A box that runs may have written or named it since the folder was listed.
+        let is_there = |name: &str| chain::is_file_name(&seal.file) && dir.join(name).is_file();
+        let unnamed = others.remove(&part) || is_there(&part);
+        let named = others.remove(&seal.file) || is_there(&seal.file);
         if let Some(stone) = stone {
             let mut said = format!("deleted on {}: {}", stone.deleted, stone.reason);
             if named || unnamed {
@@ -370,7 +376,14 @@ pub fn verify_chain(
             checks.push(Check::new(&seal.file, Outcome::DoesNotFit, said));
             continue;
         }
-        let mut verified = verify(&dir.join(if named { &seal.file } else { &part }), key, how)?;
+        let mut verified = match verify(&dir.join(if named { &seal.file } else { &part }), key, how) {
+            Ok(verified) => verified,
+            // The box may have named or deleted it just now.
+            Err(error) => {
+                checks.push(Check::new(&seal.file, Outcome::DoesNotFit, words(&error)));
+                continue;
+            }
+        };
         match &verified.seal {
             Some(own) if own == seal => {}
             Some(own) => {

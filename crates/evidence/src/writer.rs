@@ -125,18 +125,17 @@ impl EvidenceWriter {
     }
 
     fn repair(&mut self, chain: Chain) -> Result<(), EvidenceError> {
-        // A line is written when its file is safe under its .part name.
-        if let (Some(last), Some(None)) = (chain.seals.last(), chain.deleted.last()) {
-            let (path, part) = self.paths(&last.file);
-            if !path.exists() && part.exists() {
-                fs::rename(&part, &path).map_err(io_at("naming", &path))?;
-                self.repairs.push(format!("{} was written and gets its name", last.file));
-            }
-        }
         for (seal, stone) in chain.seals.into_iter().zip(chain.deleted) {
-            let (path, _) = self.paths(&seal.file);
+            let (path, part) = self.paths(&seal.file);
             match stone {
-                None => self.present.push(seal),
+                None => {
+                    // A line is written when its file is safe under its .part name.
+                    if !path.exists() && part.exists() {
+                        fs::rename(&part, &path).map_err(io_at("naming", &path))?;
+                        self.repairs.push(format!("{} was written and gets its name", seal.file));
+                    }
+                    self.present.push(seal);
+                }
                 Some(_) if path.exists() => {
                     self.remove(&seal)?;
                     self.repairs.push(format!("{} was to be deleted and is", seal.file));
@@ -301,9 +300,9 @@ impl EvidenceWriter {
             failed = self.remove(&seal).err();
         }
         self.present = left;
-        match failed {
-            Some(error) => Err(error),
-            None => sync_folder(&self.dir).map(|()| pruned),
+        if !pruned.deleted.is_empty() {
+            sync_folder(&self.dir)?;
         }
+        failed.map_or(Ok(pruned), Err)
     }
 }

@@ -241,6 +241,11 @@ fn what_a_crash_leaves_is_put_in_order() {
     let mut writer = bench.open(Limits::default());
     assert_eq!(writer.repairs().len(), 3, "{:?}", writer.repairs());
     assert!(files[1].path.exists());
+    // A name that could not be given, and the box went on.
+    fs::rename(&files[0].path, part(&files[0])).unwrap();
+    drop(writer);
+    writer = bench.open(Limits::default());
+    assert_eq!((writer.repairs().len(), files[0].path.exists()), (1, true), "{:?}", writer.repairs());
     assert_eq!(writer.write(&input("gsm"), start()).unwrap().sequence, 3);
     drop(writer);
     assert!(check(&bench, &[]).fits());
