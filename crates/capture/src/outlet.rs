@@ -140,6 +140,12 @@ impl Outlet {
         }
     }
 
+    /// Notes that samples are missing before the next block: it is counted now, and told with that block.
+    pub(crate) fn miss(&mut self, gap: Gap) {
+        self.count_missing(std::slice::from_ref(&gap));
+        add(&mut self.gaps_since, gap);
+    }
+
     /// Ends the channel with an error.
     pub(crate) fn fail(&self, error: SourceError) {
         // If nobody listens, nobody asks why.

@@ -57,7 +57,8 @@ fn allows(ranges: &[Range], value: f64) -> bool {
     ranges.is_empty() || ranges.iter().any(|&(low, high)| value >= low - near && value <= high + near)
 }
 
-fn told(ranges: &[Range], scale: f64, unit: &str) -> String {
+/// Ranges in words, divided by `scale`: `0.25 Msps, 1 to 3.2 Msps`.
+pub fn told(ranges: &[Range], scale: f64, unit: &str) -> String {
     let one = |&(low, high): &Range| {
         if low == high {
             format!("{} {unit}", low / scale)

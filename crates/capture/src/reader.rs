@@ -100,11 +100,6 @@ impl ReaderHandle {
         }
     }
 
-    /// Set it, and the reader ends: what it has read can still be received, then comes the end.
-    pub fn stop(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.stop)
-    }
-
     /// What the reader has counted so far.
     pub fn counters(&self) -> &ReaderCounters {
         &self.counters

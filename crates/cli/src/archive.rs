@@ -8,11 +8,12 @@ use cellwarden_evidence::{EvidenceInput, EvidenceWriter, SensorTiles};
 use cellwarden_locate::SensorInfo;
 use cellwarden_locate::hit::REPORTED_LEAST;
 use cellwarden_types::{Burst, Hertz, Hit, HitState, Standard, UtcNanos};
-use crossbeam_channel::{Sender, TrySendError, bounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// From so long before a hit's start.
 const BEFORE_S: f64 = 0.5;
@@ -26,6 +27,8 @@ const COARSE_S: f64 = 0.1;
 const BURSTS_MOST: usize = 400_000;
 /// Beside a hit's bursts, so much of the spectrum shows what else was there.
 const BESIDE_HZ: f64 = 400e3;
+/// Old evidence is deleted this often, also while nothing is heard.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// Files that wait to be written.
 const QUEUE: usize = 16;
 
@@ -41,9 +44,17 @@ struct SensorLog {
 /// A hit that is open.
 #[derive(Debug)]
 struct Open {
+    standard: Standard,
+    band: Option<String>,
     start: UtcNanos,
     /// Its first seconds, once they are over.
     beginning: Option<Vec<SensorTiles>>,
+}
+
+impl Open {
+    fn new(hit: &Hit, start: UtcNanos) -> Self {
+        Self { standard: hit.standard, band: hit.band.clone(), start, beginning: None }
+    }
 }
 
 /// What is the same in every file.
@@ -80,18 +91,11 @@ impl Archive {
         let missed = Arc::new(AtomicU64::new(0));
         let failures = Arc::clone(&missed);
         let thread = std::thread::Builder::new().name("evidence".to_owned()).spawn(move || {
-            for input in inputs {
-                match writer.write(&input, UtcNanos::now()) {
-                    Ok(file) if file.remade.fits() => {
-                        tracing::info!(hit = input.hit.id, file = %file.path.display(), head = %file.head, "Evidence is kept.");
-                    }
-                    Ok(file) => {
-                        tracing::warn!(hit = input.hit.id, file = %file.path.display(), remade = ?file.remade, "Evidence is kept; its bursts alone do not give the hit.");
-                    }
-                    Err(error) => {
-                        failures.fetch_add(1, Ordering::Relaxed);
-                        tracing::error!(hit = input.hit.id, "No evidence is kept: {error}.");
-                    }
+            loop {
+                match inputs.recv_timeout(PRUNE_EVERY) {
+                    Ok(input) => write(&mut writer, &input, &failures),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
                 if let Err(error) = writer.prune(UtcNanos::now()) {
                     tracing::error!("Deleting old evidence: {error}.");
@@ -136,18 +140,19 @@ impl Archive {
                 // What the histories still hold from before.
                 self.follow(detectors, start.plus_seconds(-BEFORE_S));
             }
-            self.open.entry(hit.id.clone()).or_insert(Open { start, beginning: None });
+            self.open.entry(hit.id.clone()).or_insert_with(|| Open::new(hit, start));
             return;
         }
         if self.open.is_empty() {
             self.follow(detectors, start.plus_seconds(-BEFORE_S));
         }
-        let beginning = self.open.remove(&hit.id).and_then(|o| o.beginning);
+        let open = self.open.remove(&hit.id).unwrap_or_else(|| Open::new(hit, start));
         let end = hit.time_end.unwrap_or(start);
         let from = start.plus_seconds(-BEFORE_S);
-        let rest_from = beginning.as_ref().map_or(from, |_| start.plus_seconds(WHOLE_S));
-        let mut tiles = beginning.unwrap_or_default();
-        tiles.extend(self.tiles(hit, rest_from, end));
+        let rest_from = open.beginning.as_ref().map_or(from, |_| start.plus_seconds(WHOLE_S));
+        let rest = self.cut(self.range(&open, end), rest_from, end);
+        let mut tiles = open.beginning.unwrap_or_default();
+        tiles.extend(rest);
         let in_time = |b: &&Burst| b.time.is_some_and(|t| t >= from && t <= end.plus_seconds(BEFORE_S));
         let input = EvidenceInput {
             hit: hit.clone(),
@@ -159,9 +164,10 @@ impl Archive {
             tiles,
             states: self.names.iter().zip(detectors).map(state_of).collect(),
         };
-        if let Some(Err(TrySendError::Full(input))) = self.to_writer.as_ref().map(|w| w.try_send(Box::new(input))) {
+        if let Some(Err(error)) = self.to_writer.as_ref().map(|w| w.try_send(Box::new(input))) {
             self.missed.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(hit = input.hit.id, "No evidence is kept: the disk does not keep up.");
+            let why = if error.is_full() { "the disk does not keep up" } else { "the thread that writes it has ended" };
+            tracing::error!(hit = hit.id, "No evidence is kept: {why}.");
         }
     }
 
@@ -180,11 +186,13 @@ impl Archive {
         }
         self.follow(detectors, keep_from);
         let over = |o: &Open| o.beginning.is_none() && now.seconds_since(o.start) > WHOLE_S + COARSE_S;
-        let ready: Vec<(String, UtcNanos)> =
-            self.open.iter().filter(|(_, o)| over(o)).map(|(id, o)| (id.clone(), o.start)).collect();
-        for (id, start) in ready {
-            let range = self.range(|b| b.time.is_some_and(|t| t >= start));
-            let tiles = self.cut(range, start.plus_seconds(-BEFORE_S), start.plus_seconds(WHOLE_S));
+        let beginning = |o: &Open| {
+            let (from, to) = (o.start.plus_seconds(-BEFORE_S), o.start.plus_seconds(WHOLE_S));
+            self.cut(self.range(o, now), from, to)
+        };
+        let ready: Vec<(String, Vec<SensorTiles>)> =
+            self.open.iter().filter(|(_, o)| over(o)).map(|(id, o)| (id.clone(), beginning(o))).collect();
+        for (id, tiles) in ready {
             if let Some(open) = self.open.get_mut(&id) {
                 open.beginning = Some(tiles);
             }
@@ -209,50 +217,67 @@ impl Archive {
         }
     }
 
-    /// The spectrogram of all sensors around a hit's bursts, from one time to another.
-    fn tiles(&self, hit: &Hit, from: UtcNanos, to: UtcNanos) -> Vec<SensorTiles> {
-        let of_hit = |b: &Burst| {
-            b.standard == hit.standard
-                && b.band == hit.band
-                && b.time.is_some_and(|t| Some(t) >= hit.time_start && Some(t) <= hit.time_end)
+    /// The frequencies that a hit's bursts took until `to`, and what lies beside them.
+    fn range(&self, hit: &Open, to: UtcNanos) -> (f64, f64) {
+        let of_hit = |b: &&Burst| {
+            b.standard == hit.standard && b.band == hit.band && b.time.is_some_and(|t| t >= hit.start && t <= to)
         };
-        self.cut(self.range(of_hit), from, to)
-    }
-
-    fn range(&self, wanted: impl Fn(&Burst) -> bool) -> (f64, f64) {
-        let range =
-            self.bursts.iter().filter(|b| wanted(b)).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), b| {
+        let (low_hz, high_hz) =
+            self.bursts.iter().filter(of_hit).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), b| {
                 (low.min(b.freq_lower_hz), high.max(b.freq_upper_hz))
             });
-        (range.0 - BESIDE_HZ, range.1 + BESIDE_HZ)
+        (low_hz - BESIDE_HZ, high_hz + BESIDE_HZ)
     }
 
+    /// The spectrogram between two frequencies from one time to another, of the sensors that are tuned to them.
     fn cut(&self, (low_hz, high_hz): (f64, f64), from: UtcNanos, to: UtcNanos) -> Vec<SensorTiles> {
         let mut out = Vec::new();
         for (log, sensor) in self.logs.iter().zip(&self.names) {
             let Some(about) = &log.about else { continue };
+            let frame = SensorTiles {
+                sensor: Arc::clone(sensor),
+                // Bins begin where the file says that they do; the transform's lie around their middle.
+                center: Hertz(about.center.0 - about.bin_hz / 2.0),
+                rate: about.rate,
+                bin_hz: about.bin_hz,
+                first: from,
+                row_s: about.row_s,
+                bins: about.floor.len(),
+                rows: Vec::new(),
+                floor: about.floor.clone(),
+            };
+            let bins = frame.bins_within(low_hz, high_hz);
+            if bins.is_empty() {
+                continue;
+            }
+            let frame = frame.cropped(low_hz, high_hz);
             let within = |(at, _): &&(UtcNanos, Vec<f32>)| *at >= from && *at <= to;
             let coarse: Vec<_> = log.coarse.iter().filter(within).collect();
             let recent: Vec<_> = log.recent.iter().filter(within).collect();
             for (rows, row_s) in [(coarse, COARSE_S), (recent, about.row_s)] {
                 for run in runs(&rows, row_s) {
-                    let whole = SensorTiles {
-                        sensor: Arc::clone(sensor),
-                        // Bins begin where the file says that they do; the transform's lie around their middle.
-                        center: Hertz(about.center.0 - about.bin_hz / 2.0),
-                        rate: about.rate,
-                        bin_hz: about.bin_hz,
-                        first: run[0].0,
-                        row_s,
-                        bins: about.floor.len(),
-                        rows: run.iter().flat_map(|(_, row)| row.iter().copied()).collect(),
-                        floor: about.floor.clone(),
-                    };
-                    out.push(whole.cropped(low_hz, high_hz));
+                    let values = run.iter().flat_map(|(_, row)| &row[bins.clone()]).copied().collect();
+                    out.push(SensorTiles { first: run[0].0, row_s, rows: values, ..frame.clone() });
                 }
             }
         }
         out
+    }
+}
+
+/// Writes a file, and says so.
+fn write(writer: &mut EvidenceWriter, input: &EvidenceInput, failures: &AtomicU64) {
+    match writer.write(input, UtcNanos::now()) {
+        Ok(file) if file.remade.fits() => {
+            tracing::info!(hit = input.hit.id, file = %file.path.display(), head = %file.head, "Evidence is kept.");
+        }
+        Ok(file) => {
+            tracing::warn!(hit = input.hit.id, file = %file.path.display(), remade = ?file.remade, "Evidence is kept; its bursts alone do not give the hit.");
+        }
+        Err(error) => {
+            failures.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(hit = input.hit.id, "No evidence is kept: {error}.");
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The daemon's configuration: a file, and what `conf.d` beside it adds or overrides.
 
+use crate::engine::checked_rate;
 use crate::failure::Failure;
 use cellwarden_capture::config::DeviceConfig;
 use serde::Deserialize;
@@ -147,6 +148,7 @@ impl Config {
         let (mut devices, mut sensors) = (BTreeSet::new(), BTreeSet::new());
         for device in &self.devices {
             device.check().map_err(|e| e.to_string())?;
+            checked_rate(device.rate, &format!("device {:?}", device.name)).map_err(|e| e.to_string())?;
             if !devices.insert(&device.name) {
                 return Err(format!("two devices are named {:?}: give each its own name", device.name));
             }

@@ -70,7 +70,8 @@ pub struct SensorRun {
     /// Missing samples that were reported as gaps.
     reported_missing: u64,
     ended: bool,
-    found: Vec<Event>,
+    /// What was found, and when, in seconds from the recording's first sample.
+    found: Vec<(f64, Event)>,
     failure: Option<Failure>,
     bursts: Vec<Burst>,
 }
@@ -80,8 +81,8 @@ pub struct SensorRun {
 pub enum Event {
     /// An emission.
     Burst(Box<Burst>),
-    /// Missing samples, and when, in seconds from the recording's first sample.
-    Gap(Gap, f64),
+    /// Missing samples.
+    Gap(Gap),
 }
 
 impl SensorRun {
@@ -121,7 +122,7 @@ impl SensorRun {
                     for gap in &block.gaps_before {
                         let at = (block.start.0 + block.lost_before) as f64 / self.rate.0;
                         self.reported_missing += gap.sample_count;
-                        self.found.push(Event::Gap(gap.clone(), at));
+                        self.found.push((at, Event::Gap(gap.clone())));
                     }
                     self.detector.process(&block, &mut self.bursts);
                     let end = block.start.0 + block.lost_before + block.samples() as u64;
@@ -136,7 +137,7 @@ impl SensorRun {
                 }
             }
         }
-        self.found.extend(self.bursts.drain(..).map(|b| Event::Burst(Box::new(b))));
+        self.found.extend(self.bursts.drain(..).map(|b| (b.start_s, Event::Burst(Box::new(b)))));
     }
 
     /// The stream is over: its last bursts, and what was lost behind its last block.
@@ -149,7 +150,7 @@ impl SensorRun {
             self.reported_missing += unreported;
             let (sensor, sample_start) = (Arc::clone(&self.name), ledger.processed);
             let gap = Gap { sensor, sample_start, sample_count: unreported, reason: GapReason::Dropped };
-            self.found.push(Event::Gap(gap, self.position_s));
+            self.found.push((self.position_s, Event::Gap(gap)));
         }
     }
 
@@ -214,13 +215,7 @@ impl Engine {
         self.sensors.par_iter_mut().for_each(|s| s.advance(until));
         for sensor in &mut self.sensors {
             let key = |s: f64| ((s + sensor.offset_s) * 1e9).round() as i64;
-            for event in sensor.found.drain(..) {
-                let at = match &event {
-                    Event::Burst(b) => key(b.start_s),
-                    Event::Gap(_, at) => key(*at),
-                };
-                self.held.push((at, event));
-            }
+            self.held.extend(sensor.found.drain(..).map(|(at_s, event)| (key(at_s), event)));
         }
         let settled = self.settled_s();
         let settled = if settled.is_finite() { (settled * 1e9) as i64 } else { i64::MAX };
@@ -238,7 +233,7 @@ impl Engine {
 /// What comes first of things that begin together: gaps, then by sensor, frequency and width.
 fn order(event: &Event) -> (u8, &str, i64, i64) {
     match event {
-        Event::Gap(gap, _) => (0, &gap.sensor, 0, 0),
+        Event::Gap(gap) => (0, &gap.sensor, 0, 0),
         Event::Burst(b) => (1, &b.sensor, b.freq_lower_hz.round() as i64, b.freq_upper_hz.round() as i64),
     }
 }

@@ -22,6 +22,7 @@ use std::time::Instant;
 pub struct Listening {
     /// The site file, read.
     pub site: Option<Site>,
+    site_text: Option<String>,
     /// How the detectors work.
     pub config: DetectConfig,
     /// SHA-256 of the configuration that makes the result.
@@ -35,14 +36,19 @@ impl Listening {
     /// Reads the site file. With `live`, hits are printed as they open and change as well.
     pub fn new(args: &ListenArgs, live: bool) -> Result<Self, Failure> {
         let began = Instant::now();
-        let site = args.site.as_deref().map(Site::load).transpose().map_err(Failure::usage)?;
+        // Read once: what is hashed, and kept as evidence, is what places.
+        let site_text = args.site.as_deref().map(Site::read).transpose().map_err(Failure::usage)?;
+        let site = match (&args.site, &site_text) {
+            (Some(path), Some(text)) => Some(Site::parse(text, &path.display().to_string()).map_err(Failure::usage)?),
+            _ => None,
+        };
         let depth = match args.depth {
             DepthArg::Energy => Depth::Energy,
             DepthArg::Full => Depth::Full,
         };
         let config = DetectConfig { depth, ..DetectConfig::default() };
-        let config_sha256 = config_hash(&config, args.site.as_deref())?;
-        Ok(Self { site, config, config_sha256, args: args.clone(), live, began })
+        let config_sha256 = config_hash(&config, site_text.as_deref())?;
+        Ok(Self { site, site_text, config, config_sha256, args: args.clone(), live, began })
     }
 
     /// Listens to the end. `documents` are the recordings' own metadata, to which SigMF output adds the bursts.
@@ -65,7 +71,7 @@ impl Listening {
                 joiner.get_or_insert_with(|| Joiner::new(site.as_ref(), JoinConfig::new(sensor_infos(&engine))));
             for event in events.drain(..) {
                 match event {
-                    Event::Gap(gap, _) => sink.record(&Record::Gap(gap))?,
+                    Event::Gap(gap) => sink.record(&Record::Gap(gap))?,
                     Event::Burst(burst) => {
                         *totals.bursts.entry(burst.standard.name().to_owned()).or_default() += 1;
                         if show_bursts {
@@ -106,12 +112,9 @@ impl Listening {
         &self.args
     }
 
-    /// The site file as it is.
-    pub fn site_text(&self) -> Result<Option<String>, Failure> {
-        let read = |path: &PathBuf| {
-            std::fs::read_to_string(path).map_err(|e| Failure::Usage(format!("reading {}: {e}", path.display())))
-        };
-        self.args.site.as_ref().map(read).transpose()
+    /// The text of the site file.
+    pub fn site_text(&self) -> Option<&str> {
+        self.site_text.as_deref()
     }
 
     /// Threads for the detectors.
@@ -189,7 +192,8 @@ pub fn emit(hits: &mut Vec<Hit>, live: bool, totals: &mut Totals, sink: &mut dyn
     Ok(())
 }
 
-fn colour_wanted() -> bool {
+/// Whether the user has nothing against colours.
+pub fn colour_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
@@ -205,12 +209,10 @@ fn sensor_infos(engine: &Engine) -> Vec<SensorInfo> {
         .collect()
 }
 
-fn config_hash(config: &DetectConfig, site: Option<&Path>) -> Result<String, Failure> {
+fn config_hash(config: &DetectConfig, site_text: Option<&str>) -> Result<String, Failure> {
     let mut hash = Sha256::new();
     hash.update(serde_json::to_vec(config).map_err(Failure::run)?);
-    if let Some(path) = site {
-        hash.update(std::fs::read(path).map_err(|e| Failure::Usage(format!("reading {}: {e}", path.display())))?);
-    }
+    hash.update(site_text.unwrap_or_default());
     Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::engine::Event;
 use cellwarden_capture::{ReaderHandle, Waiting};
+use cellwarden_detect::config::RATES_HZ;
 use cellwarden_detect::convert::count_clipped;
 use cellwarden_detect::{DetectConfig, Detector};
 use cellwarden_types::{Burst, Gap, GapReason, IqBlock, SensorLedger, UtcNanos};
@@ -104,11 +105,13 @@ impl LiveSensor {
                 GapReason::Dropped => self.told.1 += gap.sample_count,
                 _ => self.told.0 += gap.sample_count,
             }
-            self.events.push((time, Event::Gap(gap.clone(), 0.0)));
+            self.events.push((time, Event::Gap(gap.clone())));
         }
         let clipped = count_clipped(block.format, &block.bytes);
         self.clipped += clipped;
-        if clipped as f64 > OVERLOADED_SHARE * block.samples() as f64 {
+        // A device may take another rate than was asked.
+        let works = RATES_HZ.contains(&block.rate.0);
+        if !works || clipped as f64 > OVERLOADED_SHARE * block.samples() as f64 {
             self.skip(block);
         } else {
             self.tell_overload();
@@ -135,7 +138,7 @@ impl LiveSensor {
 
     fn tell_overload(&mut self) {
         if let (Some(gap), Some(time)) = (self.overloaded.take(), self.ends) {
-            self.events.push((time, Event::Gap(gap, 0.0)));
+            self.events.push((time, Event::Gap(gap)));
         }
     }
 
@@ -151,7 +154,7 @@ impl LiveSensor {
         {
             if lost > told {
                 let gap = Gap { sensor: Arc::clone(&self.name), sample_start, sample_count: lost - told, reason };
-                self.events.push((self.ends.unwrap_or_else(UtcNanos::now), Event::Gap(gap, 0.0)));
+                self.events.push((self.ends.unwrap_or_else(UtcNanos::now), Event::Gap(gap)));
             }
         }
         self.told = (ledger.overflow, ledger.dropped);

@@ -131,3 +131,19 @@ fn sighup_takes_over_a_new_site_and_says_what_waits() {
     assert!(daemon.log().contains("nothing was taken over"), "{}", daemon.log());
     daemon.end();
 }
+
+#[test]
+fn a_sensor_in_another_band_takes_no_evidence_away() {
+    let device = |name: &str, center: &str| {
+        format!(
+            "[[device]]\nname = '{name}'\nsoapy = '{}'\nrate = '1M'\ngain = 20\n\
+             [[device.channel]]\nsensor = '{name}'\ncenter = '{center}'\n",
+            device("")
+        )
+    };
+    let daemon = Daemon::start(&format!("{}{}", device("near", CENTER), device("far", "847M")));
+    daemon.wait_for("three closed hits", |r| closed(r).len() >= 3);
+    let log = daemon.log();
+    assert!(log.contains("Evidence is kept") && !log.contains("No evidence is kept"), "{log}");
+    daemon.end();
+}

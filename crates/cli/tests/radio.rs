@@ -79,6 +79,7 @@ fn what_a_device_refuses_is_one_clear_line() {
         (&["--device", "driver=nothing", "--rate", "1M"][..], "opening", 1),
         (&["--device", "driver=recording,file=/nonexistent", "--rate", "1M"], "cannot read /nonexistent", 1),
         (&["--device", &radio, "--rate", "200M"], "rate 200 MHz: it has 0.1 to 100 Msps", 1),
+        (&["--device", &radio, "--rate", "100k"], "works from 240 kHz", 2),
         (&["--device", &radio, "--rate", "1M", "--channel", "3"], "channel 3 of 1", 1),
         (&["--device", &radio, "--rate", "1M", "--seconds", "-1"], "seconds: want more than 0", 2),
         (&["--device", &radio, "--rate", "1M", "--format", "sigmf"], "replay", 2),

@@ -229,9 +229,15 @@ impl Site {
     /// # Errors
     /// If the file cannot be read or is no site; see [`parse`](Self::parse).
     pub fn load(path: &Path) -> Result<Self, SiteError> {
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| SiteError::Read { name: name.clone(), source })?;
-        Self::parse(&text, &name)
+        Self::parse(&Self::read(path)?, &path.display().to_string())
+    }
+
+    /// The text of a site file.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn read(path: &Path) -> Result<String, SiteError> {
+        std::fs::read_to_string(path).map_err(|source| SiteError::Read { name: path.display().to_string(), source })
     }
 
     /// Reads and checks a site from its text; `name` stands in errors.

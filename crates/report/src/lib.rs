@@ -9,6 +9,8 @@ mod list;
 pub mod round;
 mod table;
 
+pub use list::plain;
+
 use cellwarden_types::Record;
 use std::io::{self, Write};
 

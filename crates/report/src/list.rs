@@ -2,7 +2,7 @@
 
 use crate::Sink;
 use crate::round::rounded;
-use crate::table::{percent, state_name};
+use crate::table::percent;
 use cellwarden_types::{Hit, Record, UtcNanos};
 use std::io::{self, Write};
 
@@ -32,7 +32,7 @@ impl<W: Write> List<W> {
             "{:<20} {:>8.1} {:<8} {:<12} {:<8} {:<8} {:<12} {:>5} {:>5}  {}",
             h.time_start.map_or("-".to_owned(), to_the_second),
             h.end_s - h.start_s,
-            state_name(h.state),
+            h.state.name(),
             plain(h.cell.as_deref().unwrap_or(&h.block)),
             h.standard.name(),
             plain(h.band.as_deref().unwrap_or("-")),
@@ -51,7 +51,7 @@ fn to_the_second(time: UtcNanos) -> String {
 }
 
 /// What comes from a file shall not command a terminal.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

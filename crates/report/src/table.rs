@@ -2,7 +2,7 @@
 
 use crate::Sink;
 use crate::round::rounded;
-use cellwarden_types::{Burst, Hit, HitState, Record, Summary};
+use cellwarden_types::{Burst, Hit, Record, Summary};
 use std::io::{self, Write};
 
 pub struct Table<W> {
@@ -46,7 +46,7 @@ impl<W: Write> Table<W> {
             )?;
         }
         if self.live {
-            write!(self.out, "{:<9}", state_name(h.state))?;
+            write!(self.out, "{:<9}", h.state.name())?;
         }
         writeln!(
             self.out,
@@ -80,15 +80,6 @@ impl<W: Write> Table<W> {
             writeln!(self.out, "sensor {name}: {} samples, {said}", ledger.processed)?;
         }
         writeln!(self.out, "{:.1} s in {:.1} s ({:.1} times real time)", s.seconds, s.wall_s, s.realtime_factor)
-    }
-}
-
-/// The name in records.
-pub fn state_name(state: HitState) -> &'static str {
-    match state {
-        HitState::Open => "open",
-        HitState::Updated => "updated",
-        HitState::Closed => "closed",
     }
 }
 

@@ -16,7 +16,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -173,14 +173,12 @@ struct Channel {
     ended: Option<UtcNanos>,
     /// The device was away before the next block.
     was_away: bool,
-    /// Told of without samples: before the next block.
-    untold: (u64, u64),
 }
 
 impl Channel {
     fn new(outlet: Outlet, template: IqBlock) -> Self {
         let clock = HostClock::new(template.rate.0);
-        Self { outlet, template, received: 0, lost: 0, clock, ended: None, was_away: false, untold: (0, 0) }
+        Self { outlet, template, received: 0, lost: 0, clock, ended: None, was_away: false }
     }
 
     /// The device is open again, perhaps with another rate.
@@ -192,10 +190,20 @@ impl Channel {
         self.was_away = self.ended.is_some();
     }
 
+    /// Samples are missing before the next block: time goes on without them.
+    fn miss(&mut self, sample_count: u64, reason: GapReason) {
+        if sample_count > 0 {
+            self.lost += sample_count;
+            self.ended = self.ended.map(|t| t.plus_seconds(sample_count as f64 / self.template.rate.0));
+            let sensor = Arc::clone(&self.template.sensor);
+            self.outlet.miss(Gap { sensor, sample_start: self.received, sample_count, reason });
+        }
+    }
+
     /// Takes a block out of the ring and hands it on.
     fn take(&mut self, ring: &Ring, block: Block) -> io::Result<Offered> {
-        let (lost, dropped) = (self.untold.0 + block.lost, self.untold.1 + block.dropped);
-        self.untold = (lost, dropped);
+        self.miss(block.lost, GapReason::Overflow);
+        self.miss(block.dropped, GapReason::Dropped);
         let size = self.template.format.bytes_per_sample();
         if block.samples == 0 {
             return Ok(Offered::Nothing);
@@ -204,25 +212,19 @@ impl Channel {
             return Err(io::Error::other("a block is larger than its slot"));
         }
         let rate_hz = self.template.rate.0;
-        // The clock counts from when this process began: `place` only has to be continuous.
         let samples = block.samples as u64;
-        let mut place = self.received + self.lost + lost + dropped;
-        let mut time = self.clock.time(place, place + samples, UtcNanos(block.host_utc_ns));
-        let mut away = 0;
+        let host = UtcNanos(block.host_utc_ns);
         if let Some(ended) = self.ended.filter(|_| self.was_away) {
-            let seconds = time.seconds_since(ended) - (lost + dropped) as f64 / rate_hz;
-            away = (seconds.max(0.0) * rate_hz).round() as u64;
-            // The same moment is a later place: the clock begins with it.
-            self.clock = HostClock::new(rate_hz);
-            place += away;
-            time = self.clock.time(place, place + samples, UtcNanos(block.host_utc_ns));
+            let began = host.plus_seconds(-(samples as f64) / rate_hz);
+            let away = (began.seconds_since(ended).max(0.0) * rate_hz).round() as u64;
+            self.miss(away, GapReason::Disconnect);
         }
         self.was_away = false;
+        let place = self.received + self.lost;
+        let time = self.clock.time(place, place + samples, host);
         // A device whose clock was set, by a GPS receiver say, knows better than the host.
-        let set = |ns: &i64| (UtcNanos(*ns).seconds_since(UtcNanos(block.host_utc_ns))).abs() < DEVICE_CLOCK_SET_S;
+        let set = |ns: &i64| UtcNanos(*ns).seconds_since(host).abs() < DEVICE_CLOCK_SET_S;
         let time = block.device_ns.filter(set).map_or(time, UtcNanos);
-        self.untold = (0, 0);
-        self.lost += lost + dropped + away;
         let (start, lost_before) = (self.received, self.lost);
         self.received += samples;
         self.ended = Some(time.plus_seconds(samples as f64 / rate_hz));
@@ -233,14 +235,6 @@ impl Channel {
             out.bytes.resize(block.samples * size, 0);
             failed = ring.read(block.turn, &mut out.bytes).err();
             (out.start, out.lost_before, out.time) = (SampleIndex(start), lost_before, Some(time));
-            for (sample_count, reason) in
-                [(lost, GapReason::Overflow), (away, GapReason::Disconnect), (dropped, GapReason::Dropped)]
-            {
-                if sample_count > 0 {
-                    let sensor = Arc::clone(&template.sensor);
-                    out.gaps_before.push(Gap { sensor, sample_start: start, sample_count, reason });
-                }
-            }
             Ok(SourceStatus::Filled)
         });
         match (failed, offered) {
@@ -466,15 +460,15 @@ struct Process {
 impl Process {
     /// Asks it to end, and kills it if it does not.
     fn end(&mut self) {
-        // It may have ended by itself.
-        let _ =
-            rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM);
-        let until = Instant::now() + ENDS;
-        while Instant::now() < until {
-            if let Ok(Some(_)) | Err(_) = self.child.try_wait() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        // One that has ended by itself and was waited for has no number any more: it may be another's.
+        if let Ok(Some(_)) = self.child.try_wait() {
+            return;
+        }
+        let process = rustix::process::Pid::from_child(&self.child);
+        // It may end just now.
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+        if self.ended().is_some() {
+            return;
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -482,15 +476,22 @@ impl Process {
 
     /// Why the pipe closed.
     fn died(&mut self) -> String {
+        match self.ended() {
+            Some(status) => format!("its capture process died ({status})"),
+            None => "its capture process closed its pipe".to_owned(),
+        }
+    }
+
+    /// How it ended, if it does so soon.
+    fn ended(&mut self) -> Option<ExitStatus> {
         let until = Instant::now() + ENDS;
         while Instant::now() < until {
             match self.child.try_wait() {
-                Ok(Some(status)) => return format!("its capture process died ({status})"),
                 Ok(None) => std::thread::sleep(Duration::from_millis(5)),
-                Err(_) => break,
+                ended => return ended.ok().flatten(),
             }
         }
-        "its capture process closed its pipe".to_owned()
+        None
     }
 }
 

@@ -45,12 +45,9 @@ pub fn run(task: &str, stop: &AtomicBool) -> io::Result<()> {
     let task: Task = serde_json::from_str(task)?;
     // A driver that hangs must not outlive the daemon.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-    let again = |fd: i32, write: bool| {
-        let mut options = File::options();
-        options.read(!write || fd == RING_FD).write(write).open(format!("/proc/self/fd/{fd}"))
-    };
+    let again = |fd: i32, read: bool| File::options().read(read).write(true).open(format!("/proc/self/fd/{fd}"));
     let ring = Ring::open(again(RING_FD, true)?, task.slots, task.slot_bytes)?;
-    let mut frames = FrameWriter::new(again(FRAMES_FD, true)?);
+    let mut frames = FrameWriter::new(again(FRAMES_FD, false)?);
     let said = match receiver::open(&task.device) {
         Ok(receiver) => Capture::new(receiver, &ring, &mut frames, task.device.seconds).run(stop),
         Err(error) => Err(Ended::Device(error.to_string())),

@@ -2,7 +2,7 @@
 
 use crate::args::DevicesArgs;
 use crate::failure::Failure;
-use cellwarden_capture::probe::{ChannelProbe, DeviceProbe, Range};
+use cellwarden_capture::probe::{ChannelProbe, DeviceProbe, told};
 use cellwarden_capture::receiver::{find_devices, probe_device};
 use std::io::Write;
 
@@ -38,10 +38,10 @@ pub fn run(args: &DevicesArgs) -> Result<(), Failure> {
 fn write_probe(out: &mut impl Write, probe: &DeviceProbe) -> std::io::Result<()> {
     let info: Vec<String> = probe.info.iter().map(|(k, v)| format!("{k}={v}")).collect();
     writeln!(out, "  driver         {} ({})", probe.driver, probe.hardware)?;
-    line(out, "info", &info)?;
-    line(out, "clock_source", &probe.clock_sources)?;
-    line(out, "time_source", &probe.time_sources)?;
-    line(out, "sensors", &probe.sensors)?;
+    line(out, "info", &info.join(", "))?;
+    line(out, "clock_source", &probe.clock_sources.join(", "))?;
+    line(out, "time_source", &probe.time_sources.join(", "))?;
+    line(out, "sensors", &probe.sensors.join(", "))?;
     let time = if probe.has_hardware_time { "yes" } else { "no: losses are counted by what the driver says" };
     writeln!(out, "  hardware time  {time}")?;
     for (number, channel) in probe.channels.iter().enumerate() {
@@ -52,28 +52,20 @@ fn write_probe(out: &mut impl Write, probe: &DeviceProbe) -> std::io::Result<()>
 }
 
 fn write_channel(out: &mut impl Write, channel: &ChannelProbe) -> std::io::Result<()> {
-    let told = |ranges: &[Range], scale: f64, unit: &str| -> Vec<String> {
-        let one = |&(low, high): &Range| match (low / scale, high / scale) {
-            (low, high) if low == high => format!("{low} {unit}"),
-            (low, high) => format!("{low} to {high} {unit}"),
-        };
-        ranges.iter().map(one).collect()
-    };
-    line(out, "  antenna", &channel.antennas)?;
+    line(out, "  antenna", &channel.antennas.join(", "))?;
     line(out, "  center", &told(&channel.centers_hz, 1e6, "MHz"))?;
     line(out, "  rate", &told(&channel.rates_hz, 1e6, "Msps"))?;
     line(out, "  bandwidth", &told(&channel.bandwidths_hz, 1e6, "MHz"))?;
-    let overall: Vec<Range> = channel.gain_db.into_iter().collect();
-    line(out, "  gain", &told(&overall, 1.0, "dB"))?;
+    line(out, "  gain", &told(channel.gain_db.as_slice(), 1.0, "dB"))?;
     for (stage, range) in &channel.stages_db {
         line(out, &format!("  gain {stage}"), &told(&[*range], 1.0, "dB"))?;
     }
     let automatic = if channel.has_automatic_gain { "has one: it is switched off" } else { "has none" };
-    line(out, "  automatic gain", &[automatic.to_owned()])?;
-    line(out, "  native format", std::slice::from_ref(&channel.native_format))?;
-    line(out, "  sensors", &channel.sensors)
+    line(out, "  automatic gain", automatic)?;
+    line(out, "  native format", &channel.native_format)?;
+    line(out, "  sensors", &channel.sensors.join(", "))
 }
 
-fn line(out: &mut impl Write, name: &str, values: &[String]) -> std::io::Result<()> {
-    if values.is_empty() { Ok(()) } else { writeln!(out, "  {name:<17}{}", values.join(", ")) }
+fn line(out: &mut impl Write, name: &str, value: &str) -> std::io::Result<()> {
+    if value.is_empty() { Ok(()) } else { writeln!(out, "  {name:<17}{value}") }
 }

@@ -1,13 +1,13 @@
 //! `cellwarden hits`: what the store holds, and marks on it.
 
 use crate::failure::Failure;
+use crate::listen::colour_wanted;
 use cellwarden_report::{OutputFormat, sink};
 use cellwarden_store::{HitQuery, Reader, StoreError, mark_kept};
 use cellwarden_types::{Record, UtcNanos};
 use clap::{Args, ValueEnum};
 use std::io::{BufWriter, IsTerminal};
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 /// Hits that are read at once.
 const PAGE: usize = 1000;
@@ -68,7 +68,7 @@ enum HitsFormat {
 /// Lists, or marks.
 pub fn run(args: &HitsArgs) -> Result<(), Failure> {
     if let (Some(id), keep) = (args.keep.as_ref().or(args.unkeep.as_ref()), args.keep.is_some()) {
-        mark_kept(&args.store, id, keep, &args.why, now()).map_err(failure)?;
+        mark_kept(&args.store, id, keep, &args.why, UtcNanos::now()).map_err(failure)?;
         eprintln!("hit {id} is {}", if keep { "kept" } else { "no longer kept" });
         return Ok(());
     }
@@ -84,7 +84,7 @@ fn list(args: &HitsArgs) -> Result<(), Failure> {
     let mut reader = Reader::open(&args.store).map_err(failure)?;
     let stdout = std::io::stdout();
     let terminal = stdout.is_terminal();
-    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let colour = terminal && colour_wanted();
     let format = args.format.unwrap_or(if terminal { HitsFormat::Table } else { HitsFormat::Jsonl });
     let format = match format {
         HitsFormat::Table => OutputFormat::List { colour },
@@ -134,13 +134,8 @@ fn failure(error: StoreError) -> Failure {
     }
 }
 
-fn now() -> UtcNanos {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    UtcNanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-}
-
 fn time(text: &str) -> Result<UtcNanos, String> {
-    time_before(text, now())
+    time_before(text, UtcNanos::now())
 }
 
 /// A time, a day, or so long before `now`.

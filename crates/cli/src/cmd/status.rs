@@ -2,6 +2,7 @@
 
 use crate::args::StatusArgs;
 use crate::failure::Failure;
+use crate::listen::colour_wanted;
 use cellwarden_health::{Status, table};
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
         .build()
         .into();
     let terminal = std::io::stdout().is_terminal();
-    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let colour = terminal && colour_wanted();
     let mut out = std::io::stdout().lock();
     loop {
         let answer = ask(&agent, &url, args);

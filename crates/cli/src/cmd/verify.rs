@@ -3,6 +3,7 @@
 use crate::args::{VerdictFormat, VerifyArgs};
 use crate::failure::Failure;
 use cellwarden_evidence::{ChainVerified, Check, Hash, Outcome, PublicKey, ReadIn, Verified, verify, verify_chain};
+use cellwarden_report::plain;
 use cellwarden_types::Hit;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -51,11 +52,6 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
     }
     out.flush()?;
     if fits { Ok(()) } else { Err(Failure::Run("the evidence does not fit: see above".to_owned())) }
-}
-
-/// Names and texts come from files of strangers: nothing in them may steer a terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn word(outcome: Outcome) -> &'static str {

@@ -66,7 +66,7 @@ impl Keeping {
 
     /// Keeps what is to be said of hits: on disk before anybody hears of it. Where the disk fails it is said all the same.
     pub fn hits(&mut self, hits: &[Hit], detectors: &[&Detector], sensors: &[SensorInfo]) {
-        let Some(kept) = self.kept.as_mut().filter(|_| !hits.is_empty()) else { return };
+        let Some(kept) = &mut self.kept else { return };
         hits.iter().for_each(|hit| kept.archive.hit(hit, detectors, sensors));
         if let Err(error) = kept.store.put_hits(hits, UtcNanos::now()) {
             tracing::error!("{error}.");
@@ -81,11 +81,10 @@ impl Keeping {
     }
 
     /// The site file has become another.
-    pub fn site_changed(&mut self, listening: &Listening) -> Result<(), Failure> {
+    pub fn site_changed(&mut self, listening: &Listening) {
         if let Some(kept) = &mut self.kept {
-            kept.archive.set_about(about(listening)?);
+            kept.archive.set_about(about(listening));
         }
-        Ok(())
     }
 
     /// Keeps that a sensor began or ceased to listen.
@@ -140,16 +139,16 @@ fn open_archive(data: &Path, config: &Config, listening: &Listening) -> Result<A
     let sensors = config.sensors().map(Arc::from).collect();
     let writer = EvidenceWriter::open(&data.join("evidence"), keys, config.evidence.clone()).map_err(Failure::run)?;
     writer.repairs().iter().for_each(|repair| tracing::warn!("Evidence: {repair}."));
-    Archive::new(about(listening)?, sensors, writer)
+    Archive::new(about(listening), sensors, writer)
         .map_err(|e| Failure::Run(format!("starting the evidence thread: {e}")))
 }
 
-fn about(listening: &Listening) -> Result<About, Failure> {
-    Ok(About {
-        site_text: listening.site_text()?,
+fn about(listening: &Listening) -> About {
+    About {
+        site_text: listening.site_text().map(str::to_owned),
         config_sha256: listening.config_sha256.clone(),
         software: software(),
-    })
+    }
 }
 
 fn close_orphans(store: &mut Store) -> Vec<Hit> {

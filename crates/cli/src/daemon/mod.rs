@@ -254,7 +254,7 @@ impl Daemon {
         // The sensors stay those that run.
         let config = Config { site: new.site, ..self.config.clone() };
         self.listening = listening(&config, self.listening.args())?;
-        self.keeping.site_changed(&self.listening)?;
+        self.keeping.site_changed(&self.listening);
         self.joiner.set_site(self.listening.site.as_ref());
         self.config = config;
         Ok(wait)
@@ -273,8 +273,8 @@ impl Daemon {
         let turn = self.pool.install(|| self.live.turn(&mut events));
         self.moved |= turn.samples > 0;
         self.take(events)?;
-        for (i, info) in infos(&self.live, self.started).into_iter().enumerate() {
-            self.joiner.set_noise(i, info.noise_dbfs_per_hz);
+        for (i, sensor) in self.live.sensors.iter().enumerate() {
+            self.joiner.set_noise(i, noise(sensor));
         }
         let mut hits = Vec::new();
         self.joiner.advance(turn.settled.seconds_since(self.started), &mut hits);
@@ -286,7 +286,7 @@ impl Daemon {
     fn take(&mut self, events: Vec<Event>) -> Result<(), Failure> {
         for event in events {
             match event {
-                Event::Gap(gap, _) => {
+                Event::Gap(gap) => {
                     self.keeping.gap(&gap);
                     self.sink.record(&Record::Gap(gap))?;
                 }
@@ -308,7 +308,9 @@ impl Daemon {
 
     /// Keeps and says what is new of hits.
     fn announce(&mut self, hits: &mut Vec<Hit>) -> Result<(), Failure> {
-        self.keeping.hits(hits, &detectors(&self.live), &infos(&self.live, self.started));
+        if !hits.is_empty() {
+            self.keeping.hits(hits, &detectors(&self.live), &infos(&self.live, self.started));
+        }
         emit(hits, true, &mut self.totals, self.sink.as_mut())?;
         // Somebody waits for it.
         Ok(self.sink.flush()?)
@@ -326,13 +328,16 @@ impl Daemon {
         let of = |s: &LiveSensor| wellbeing::sensor_health(s, &self.devices[s.device.0], &statuses[s.device.0]);
         let processes = std::iter::once(std::process::id()).chain(statuses.iter().filter_map(|s| s.process));
         let (processor_s, memory_bytes) = wellbeing::usage(processes);
+        // Every block from the start: an alarm on its first hit compares with 0.
+        let blocks = self.listening.site.iter().flat_map(|site| site.blocks.iter().map(|b| (b.name.clone(), 0)));
+        let hits = blocks.chain(self.totals.hits.clone()).collect();
         BoxHealth {
             time: UtcNanos::now(),
             started: self.started,
             software: software(),
             config_sha256: self.listening.config_sha256.clone(),
             sensors: self.live.sensors.iter().map(of).collect(),
-            hits: self.totals.hits.clone(),
+            hits,
             processor_s,
             memory_bytes,
             store_trouble: self.keeping.trouble(),
@@ -359,13 +364,16 @@ impl Daemon {
     }
 }
 
-/// What is known of each sensor: its floor while it listens. What one does not hear that does not listen says nothing.
+/// A sensor's floor while it listens: what one does not hear that does not listen says nothing.
+fn noise(sensor: &LiveSensor) -> f64 {
+    sensor.detector.noise_dbfs_per_hz().filter(|_| sensor.listens()).unwrap_or(f64::NAN)
+}
+
 fn infos(live: &Live, started: UtcNanos) -> Vec<SensorInfo> {
-    let floor = |s: &LiveSensor| s.detector.noise_dbfs_per_hz().filter(|_| s.listens()).unwrap_or(f64::NAN);
     let info = |s: &LiveSensor| SensorInfo {
         name: Arc::clone(&s.name),
         start_time: Some(started),
-        noise_dbfs_per_hz: floor(s),
+        noise_dbfs_per_hz: noise(s),
     };
     live.sensors.iter().map(info).collect()
 }

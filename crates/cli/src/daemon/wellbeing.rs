@@ -25,6 +25,8 @@ pub struct Wellbeing {
     /// What each sensor heard when it was hung up.
     commissioning: Vec<Commissioning>,
     ambient_looked: Option<Instant>,
+    /// The most that was told.
+    processor_s: f64,
     /// What each sensor was doing.
     states: BTreeMap<Arc<str>, SensorState>,
 }
@@ -45,11 +47,14 @@ impl Wellbeing {
         if let Some(endpoint) = &endpoint {
             tracing::info!(address = %endpoint.address(), "Health is told.");
         }
-        Ok(Self { endpoint, commissioning, ambient_looked: None, states: BTreeMap::new() })
+        Ok(Self { endpoint, commissioning, ambient_looked: None, processor_s: 0.0, states: BTreeMap::new() })
     }
 
     /// Tells a snapshot.
-    pub fn tell(&mut self, health: BoxHealth, live: &Live, keeping: &mut Keeping) {
+    pub fn tell(&mut self, mut health: BoxHealth, live: &Live, keeping: &mut Keeping) {
+        // A process that has just ended is in no sum until it was waited for.
+        self.processor_s = self.processor_s.max(health.processor_s);
+        health.processor_s = self.processor_s;
         self.note_states(&health, keeping);
         keeping.health(&health);
         let Some(endpoint) = &self.endpoint else { return };
@@ -132,7 +137,8 @@ pub fn sensor_health(sensor: &LiveSensor, device: &DeviceHandle, status: &Device
     }
 }
 
-/// Processor time in seconds and resident memory in bytes of processes; nothing of those that are gone.
+/// Processor time in seconds, that of children that ended included, and resident memory in bytes of processes; nothing of
+/// those that are gone.
 pub fn usage(processes: impl Iterator<Item = u32>) -> (f64, u64) {
     processes.map(usage_of).fold((0.0, 0), |(s, m), (a, b)| (s + a, m + b))
 }
@@ -140,6 +146,7 @@ pub fn usage(processes: impl Iterator<Item = u32>) -> (f64, u64) {
 fn usage_of(process: u32) -> (f64, u64) {
     let stat = i32::try_from(process).ok().and_then(|p| procfs::process::Process::new(p).ok()?.stat().ok());
     stat.map_or((0.0, 0), |s| {
-        ((s.utime + s.stime) as f64 / procfs::ticks_per_second() as f64, s.rss * procfs::page_size())
+        let ended = u64::try_from(s.cutime + s.cstime).unwrap_or(0);
+        ((s.utime + s.stime + ended) as f64 / procfs::ticks_per_second() as f64, s.rss * procfs::page_size())
     })
 }
