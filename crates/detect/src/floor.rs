@@ -91,6 +91,11 @@ impl FloorTracker {
         &self.floor
     }
 
+    /// Whether it was measured, or restored.
+    pub fn is_known(&self) -> bool {
+        self.filled > 0
+    }
+
     /// Starts from a floor that was written out before; the first chunks then confirm or replace it.
     ///
     /// # Panics

@@ -17,6 +17,12 @@ impl SampleRing {
         Self { bytes: VecDeque::with_capacity(samples * format.bytes_per_sample()), first, format }
     }
 
+    /// Empties it; the next sample has index `first`.
+    pub fn begin_at(&mut self, first: u64) {
+        self.bytes.clear();
+        self.first = first;
+    }
+
     /// Adds samples at the end.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend(bytes);
@@ -85,6 +91,12 @@ impl TileRing {
             capacity: capacity.max(1),
             mean: vec![0.0; bins],
         }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.at.clear();
     }
 
     /// Adds rows of frames, `[frames][bins]`; frame 0's middle is sample `first_middle`.

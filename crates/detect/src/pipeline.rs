@@ -92,7 +92,7 @@ pub struct Detector {
     swapped: SwapTest,
 }
 
-/// What depends on rate, centre and format, from one break of the stream to the next.
+/// What depends on rate, centre and format.
 struct Stream {
     format: SampleFormat,
     rate: Hertz,
@@ -140,13 +140,16 @@ impl Detector {
 
     /// Takes the next block and adds the bursts that it completes, in the order in which they end.
     pub fn process(&mut self, block: &IqBlock, out: &mut Vec<Burst>) {
-        let fits = self.stream.as_ref().is_some_and(|s| s.continues_with(block));
-        if !fits {
+        if self.stream.as_ref().is_some_and(|s| !s.is_tuned_as(block)) {
             self.finish(out);
-            self.stream = Some(Stream::new(block, &self.config, &self.remembered));
         }
-        if let Some(stream) = &mut self.stream {
-            stream.keep_time(block);
+        if self.stream.as_ref().is_some_and(|s| !s.continues_with(block)) {
+            self.work_off(out);
+        }
+        match &mut self.stream {
+            Some(stream) if stream.continues_with(block) => stream.keep_time(block),
+            Some(stream) => stream.begin_at(block),
+            None => self.stream = Some(Stream::new(block, &self.config, &self.remembered)),
         }
         self.counts.processed += block.samples() as u64;
         self.counts.unusable += count_unusable(block.format, &block.bytes);
@@ -165,14 +168,21 @@ impl Detector {
 
     /// Ends the stream: works on what is left and adds its bursts.
     pub fn finish(&mut self, out: &mut Vec<Burst>) {
-        let Some(mut stream) = self.stream.take() else { return };
+        self.work_off(out);
+        if let Some(stream) = self.stream.take() {
+            stream.remember(&mut self.remembered);
+        }
+    }
+
+    /// Works on what is left before an end or a break, and adds its bursts.
+    fn work_off(&mut self, out: &mut Vec<Burst>) {
+        let Some(stream) = &mut self.stream else { return };
         let left = stream.frames_available() as usize;
         if left > 0 {
             stream.work(left, &mut self.costs);
         }
         stream.segmenter.finish(stream.floor.floor(), &mut stream.pending);
         stream.classify(&self.sensor, &self.config, &mut self.costs, &mut self.swapped, true, out);
-        stream.remember(&mut self.remembered);
     }
 
     /// Time spent by stage so far.
@@ -190,7 +200,7 @@ impl Detector {
         let of = |density: &[f32]| db(f64::from(density[density.len() / 4]));
         self.stream
             .as_ref()
-            .filter(|s| s.frames_done > 0)
+            .filter(|s| s.floor.is_known())
             .map(|s| of(s.floor.floor()))
             .or_else(|| self.remembered.last().map(|f| of(&f.density)))
     }
@@ -286,13 +296,25 @@ impl Stream {
         }
     }
 
+    fn is_tuned_as(&self, block: &IqBlock) -> bool {
+        block.rate == self.rate && block.center == self.center && block.format == self.format
+    }
+
+    /// Whether nothing is missing before a block that is tuned alike.
     fn continues_with(&self, block: &IqBlock) -> bool {
-        block.gaps_before.is_empty()
-            && block.start.0 == self.ring.end()
-            && block.lost_before == self.lost_before
-            && block.rate == self.rate
-            && block.center == self.center
-            && block.format == self.format
+        block.gaps_before.is_empty() && block.start.0 == self.ring.end() && block.lost_before == self.lost_before
+    }
+
+    /// Goes on behind a break with the same floor. Nothing is made anew: whoever loses samples because it is too slow must
+    /// not become slower by it.
+    fn begin_at(&mut self, block: &IqBlock) {
+        self.origin = block.start.0;
+        self.lost_before = block.lost_before;
+        self.origin_time = block.time;
+        self.frames_done = 0;
+        self.ring.begin_at(block.start.0);
+        self.tiles.clear();
+        self.classifiers.recent_prach.clear();
     }
 
     /// The clock of a stream that lasts for weeks is set anew by its source; what a recording rounds is no such step.
@@ -532,7 +554,7 @@ impl Stream {
     }
 
     fn remember(&self, floors: &mut Vec<FloorState>) {
-        if self.frames_done == 0 {
+        if !self.floor.is_known() {
             return;
         }
         floors.retain(|f| !f.fits(self.center, self.rate, self.geometry.n_fft));
