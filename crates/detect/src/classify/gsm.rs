@@ -7,10 +7,11 @@
 //! Training sequences are broadcast structure: no payload bit is looked at.
 
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
-use crate::channelize::{ChannelBuffers, Channelizer};
+use crate::channelize::{ChannelBuffers, Channelizer, Window};
 use cellwarden_standards::{band, gsm};
 use cellwarden_types::{Detail, Evidence, Kind, Standard};
 use num_complex::Complex32;
+use std::ops::RangeInclusive;
 
 /// Samples per symbol after channelisation.
 const SPS: usize = 4;
@@ -26,6 +27,17 @@ const SEARCH_S: f64 = 60e-6;
 /// place (`detection-gsm`, 3b). A burst at 8 dB reaches about 0.8.
 const ACCESS_RHO: f32 = 0.5;
 const NORMAL_RHO: f32 = 0.6;
+/// Around a burst the carrier is off, for 8.25 symbols between normal bursts, with ramps of 2 to 4 symbols within: so many
+/// symbols away, its power is at most this share of the burst's.
+const GUARD: (f64, f64) = (2.6, 5.6);
+const GUARD_MOST: f64 = 0.4;
+/// The weakest eighth of a burst: its envelope is constant, so never far below the mean.
+const WEAKEST_LEAST: f64 = 0.3;
+/// Nothing follows an access burst for long.
+const AFTER_ACCESS: (f64, f64) = (8.0, 50.0);
+const AFTER_ACCESS_MOST: f64 = 0.3;
+/// Where a burst begins is first known to half a symbol: limits are wider by this until it is known better.
+const SLACK: f64 = 1.25;
 /// The name of the evidence that tells how well the training sequence fits, 0 to 1.
 pub const TRAINING_CORRELATION: &str = "training_correlation";
 /// The name of the evidence that tells which way the phase turns over the tail bits, -1 to 1.
@@ -66,13 +78,13 @@ struct Split {
 /// Judges regions of one stream.
 pub struct GsmClassifier {
     channelizer: Channelizer,
-    buffers: ChannelBuffers,
-    /// Start of the window that the buffers hold: neighbouring channels and places share it.
-    loaded: Option<i64>,
+    windows: Windows,
     templates: Vec<Template>,
     /// Every other sample of the channel that is looked at, and running sums of their power.
     even: Split,
     energy: Vec<f32>,
+    /// Where an access and a normal burst may begin by its power, as every other sample.
+    places: [Vec<usize>; 2],
 }
 
 /// The best match of one template.
@@ -120,13 +132,20 @@ impl GsmClassifier {
                 templates.push(template(Kind::Normal, name, modulation, first, symbols, bits));
             }
         }
-        let buffers = ChannelBuffers::new([&channelizer]);
-        Self { channelizer, buffers, loaded: None, templates, even: Split::default(), energy: Vec::new() }
+        let windows = Windows::new(&channelizer);
+        Self {
+            channelizer,
+            windows,
+            templates,
+            even: Split::default(),
+            energy: Vec::new(),
+            places: [Vec::new(), Vec::new()],
+        }
     }
 
     /// Says that the next region is of another snippet than the last.
     pub fn begin(&mut self) {
-        self.loaded = None;
+        self.windows.forget();
     }
 
     /// The burst that begins near sample `near` of the recording in the channel at `channel_hz`, if there is one.
@@ -139,12 +158,7 @@ impl GsmClassifier {
     ) -> Option<Proposal> {
         let grid = GRID_S * snippet.rate_hz;
         let window_start = (((near - LEAD_S * snippet.rate_hz) / grid).floor() * grid).round() as i64;
-        let mut window = if self.loaded == Some(window_start) {
-            self.channelizer.loaded(&mut self.buffers)
-        } else {
-            self.channelizer.load(&mut self.buffers, snippet, window_start)
-        };
-        self.loaded = Some(window_start);
+        let mut window = self.windows.load(&self.channelizer, snippet, window_start);
         let rate = self.channelizer.out_rate_hz();
         let y: &[Complex32] = window.channel(channel.center_hz - snippet.center_hz);
         let expected = (near - window_start as f64) / snippet.rate_hz * rate;
@@ -158,20 +172,29 @@ impl GsmClassifier {
             sum += re * re + im * im;
             sum
         }));
-        if !may_be_a_burst(&self.energy, expected, reach, samples_per_symbol) {
+        let noise = floor.power(channel.center_hz - 120e3, channel.center_hz + 120e3);
+        let near = ((expected - reach).max(0.0) / 2.0) as usize..=((expected + reach) / 2.0) as usize;
+        let kinds = [(Kind::Access, gsm::ACCESS_BURST_SYMBOLS), (Kind::Normal, gsm::NORMAL_BURST_SYMBOLS)];
+        for (places, (kind, symbols)) in self.places.iter_mut().zip(kinds) {
+            let shape = Shape { kind, symbols: symbols as f64, noise };
+            shape.places(&self.energy, near.clone(), samples_per_symbol / 2.0, places);
+        }
+        if self.places.iter().all(Vec::is_empty) {
             return None;
         }
         let mut best: Option<Match> = None;
         for (index, template) in self.templates.iter().enumerate() {
             let lead = template.first_symbol as f64 * samples_per_symbol;
-            let from = (expected - reach + lead).max(0.0) as usize;
-            let to = (expected + reach + lead) as usize;
-            let least = if template.kind == Kind::Access { ACCESS_RHO } else { NORMAL_RHO };
+            let (places, least) = match template.kind {
+                Kind::Access => (&self.places[0], ACCESS_RHO),
+                _ => (&self.places[1], NORMAL_RHO),
+            };
+            let coarse_lead = (lead / 2.0).round() as usize;
             // Every other place and sample, and every third offset, first: the signal is half as wide as half the
             // rate, and a step of 1.4 kHz costs 41 symbols 15 %.
             for group in template.by_offset.chunks(3) {
                 let coarse = &group[group.len() / 2].coarse;
-                let (peak, place) = search(&self.even, &self.energy, coarse, from / 2, to / 2);
+                let (peak, place) = search(&self.even, &self.energy, coarse, places, coarse_lead);
                 if peak < 0.8 * (least - 0.1) || best.is_some_and(|b| peak < 0.8 * (b.rho - 0.1)) {
                     continue;
                 }
@@ -200,28 +223,26 @@ impl GsmClassifier {
             part.iter().map(|z| f64::from(z.norm_sqr())).sum::<f64>() / part.len().max(1) as f64
         };
         let symbols = template.burst_symbols as f64;
-        let noise = floor.power(channel.center_hz - 120e3, channel.center_hz + 120e3);
         let power = mean(1.0, symbols - 1.0) - noise;
         if power <= 0.0 {
             return None;
         }
         let relative = |from: f64, to: f64| (mean(from, to) - noise).max(0.0) / power;
-        // In the guard periods the carrier is off: 8.25 symbols between normal bursts, ramps of 2 to 4 symbols within.
-        let before = relative(-5.6, -2.6);
-        let after = relative(symbols + 2.6, symbols + 5.6);
+        let before = relative(-GUARD.1, -GUARD.0);
+        let after = relative(symbols + GUARD.0, symbols + GUARD.1);
         let guard = before.max(after);
-        // The weakest eighth of the burst: constant envelope, so never far below the mean.
         let eighth = symbols / 8.0;
         let weakest = (0..8).map(|i| relative(f64::from(i) * eighth + 0.5, f64::from(i + 1) * eighth - 0.5));
         let weakest = weakest.fold(f64::INFINITY, f64::min);
-        let quiet_after = template.kind != Kind::Access || relative(symbols + 8.0, symbols + 50.0) < 0.3;
-        if guard > 0.4 || weakest < 0.3 || !quiet_after {
+        let quiet_after = template.kind != Kind::Access
+            || relative(AFTER_ACCESS.0 + symbols, AFTER_ACCESS.1 + symbols) < AFTER_ACCESS_MOST;
+        if guard > GUARD_MOST || weakest < WEAKEST_LEAST || !quiet_after {
             return None;
         }
         let rho = f64::from(found.rho);
         // At zero correlation this says nothing; from 0.85 on, no other emission has been seen to reach it.
         let rho_llr = (rho - 0.45) / 0.05;
-        let guard_llr = (0.4 - guard) * 4.0;
+        let guard_llr = (GUARD_MOST - guard) * 4.0;
         let carrier_offset_hz = found.offset_hz + residual_offset_hz(y, &found, template, rate);
         let mut evidence = vec![
             Evidence::new(TRAINING_CORRELATION, rho, rho_llr.clamp(0.0, 8.0)),
@@ -250,6 +271,36 @@ impl GsmClassifier {
                 ..Detail::default()
             },
         })
+    }
+}
+
+/// The windows of a snippet that were loaded last: neighbouring channels, and the places that a region gives, share them.
+struct Windows {
+    /// Their starts, if they hold something, and what they hold.
+    held: [(Option<i64>, ChannelBuffers); Self::COUNT],
+    next: usize,
+}
+
+impl Windows {
+    /// A region asks for up to four places, and its neighbours for the same.
+    const COUNT: usize = 6;
+
+    fn new(channelizer: &Channelizer) -> Self {
+        Self { held: std::array::from_fn(|_| (None, ChannelBuffers::new([channelizer]))), next: 0 }
+    }
+
+    fn forget(&mut self) {
+        self.held.iter_mut().for_each(|(start, _)| *start = None);
+    }
+
+    fn load<'a>(&'a mut self, channelizer: &'a Channelizer, snippet: &Snippet<'_>, start: i64) -> Window<'a> {
+        if let Some(at) = self.held.iter().position(|(held, _)| *held == Some(start)) {
+            return channelizer.loaded(&mut self.held[at].1);
+        }
+        let (held, buffers) = &mut self.held[self.next];
+        self.next = (self.next + 1) % Self::COUNT;
+        *held = Some(start);
+        channelizer.load(buffers, snippet, start)
     }
 }
 
@@ -303,32 +354,58 @@ impl Split {
     }
 }
 
-/// Whether power comes and goes around `expected` (channel samples) as a burst's must: off before it, and after a
-/// normal or an access burst's length. Cheaper than a correlation, and never stricter than what is asked after it.
-fn may_be_a_burst(energy: &[f32], expected: f64, reach: f64, samples_per_symbol: f64) -> bool {
-    // `energy` counts every other sample.
-    let place = |sample: f64| ((sample / 2.0).max(0.0) as usize).min(energy.len() - 1);
-    let mean = |from: usize, to: usize| (energy[to] - energy[from]) / (to - from).max(1) as f32;
-    let core_from = place(expected + reach);
-    let core_to = place(expected + gsm::ACCESS_BURST_SYMBOLS as f64 * samples_per_symbol - reach);
-    let level = mean(core_from, core_to.max(core_from + 1).min(energy.len() - 1));
-    let span = (1.5 * samples_per_symbol) as usize; // three symbols, of every other sample
-    let goes_off = |middle: f64| {
-        let (from, to) = (place(middle - reach), place(middle + reach));
-        (from..to).any(|at| at + span < energy.len() && mean(at, at + span) < 0.5 * level)
-    };
-    goes_off(expected - 5.6 * samples_per_symbol)
-        && [gsm::ACCESS_BURST_SYMBOLS, gsm::NORMAL_BURST_SYMBOLS]
-            .iter()
-            .any(|&symbols| goes_off(expected + (symbols as f64 + 2.6) * samples_per_symbol))
+/// How a burst's power goes.
+struct Shape {
+    kind: Kind,
+    symbols: f64,
+    /// Of the noise, in the channel.
+    noise: f64,
 }
 
-/// The best place `from..=to` of a coarse reference, and |⟨x, r⟩|² / (|x|² |r|²) there.
-fn search(x: &Split, energy: &[f32], reference: &Split, from: usize, to: usize) -> (f32, usize) {
+impl Shape {
+    /// Where in `near` such a burst may begin: off before it and behind it, and never far below its mean in between. Cheaper
+    /// than a correlation, and less strict than what is asked after it. `energy` are running sums over every other sample, of
+    /// which a symbol has `per_symbol`.
+    fn places(&self, energy: &[f32], near: RangeInclusive<usize>, per_symbol: f64, out: &mut Vec<usize>) {
+        out.clear();
+        let mut next = *near.start();
+        for place in near.clone() {
+            if self.fits(energy, place, per_symbol) {
+                // The neighbours too: what is exact is looked for between them.
+                let last = (place + 1).min(*near.end());
+                out.extend(place.saturating_sub(1).max(next)..=last);
+                next = last + 1;
+            }
+        }
+    }
+
+    fn fits(&self, energy: &[f32], place: usize, per_symbol: f64) -> bool {
+        let at = |symbol: f64| ((place as f64 + symbol * per_symbol).round().max(0.0) as usize).min(energy.len() - 1);
+        let mean = |from: f64, to: f64| {
+            let (from, to) = (at(from), at(to));
+            f64::from(energy[to] - energy[from]) / to.saturating_sub(from).max(1) as f64
+        };
+        let power = mean(1.0, self.symbols - 1.0) - self.noise;
+        let most = |share: f64| share * SLACK * power + self.noise;
+        let eighth = self.symbols / 8.0;
+        power > 0.0
+            && mean(-GUARD.1, -GUARD.0) <= most(GUARD_MOST)
+            && mean(self.symbols + GUARD.0, self.symbols + GUARD.1) <= most(GUARD_MOST)
+            && (0..8).all(|i| {
+                let part = mean(f64::from(i) * eighth + 0.5, f64::from(i + 1) * eighth - 0.5);
+                part >= WEAKEST_LEAST / SLACK * power + self.noise
+            })
+            && (self.kind != Kind::Access
+                || mean(self.symbols + AFTER_ACCESS.0, self.symbols + AFTER_ACCESS.1) <= most(AFTER_ACCESS_MOST))
+    }
+}
+
+/// The best of `places`, moved by `lead`, for a coarse reference, and |⟨x, r⟩|² / (|x|² |r|²) there.
+fn search(x: &Split, energy: &[f32], reference: &Split, places: &[usize], lead: usize) -> (f32, usize) {
     const LANES: usize = 8;
     let length = reference.re.len();
-    let mut best = (0.0f32, from);
-    for at in from..=to {
+    let mut best = (0.0f32, lead);
+    for at in places.iter().map(|place| place + lead) {
         let (Some(re), Some(im)) = (x.re.get(at..at + length), x.im.get(at..at + length)) else { break };
         let (mut sum_re, mut sum_im) = ([0.0f32; LANES], [0.0f32; LANES]);
         let rows = re.chunks_exact(LANES).zip(im.chunks_exact(LANES));

@@ -26,6 +26,10 @@ const LAGS: usize = 8;
 /// The first lag's strongest tone over the mean of its tones that is worth the other lags. Noise passes 30 once in 10^10
 /// places; a preamble at 0 dB reaches 150.
 const LEAST_TONE: f32 = 30.0;
+/// A cheaper transform, longer than the sequence, is asked first; a tone between its bins shows this much of itself at the
+/// least: sin(x)/x squared, x = π/2 · 839/1024.
+const GLANCE: usize = 1024;
+const GLANCE_LEAST: f32 = 0.55;
 /// A bin this far over its neighbourhood is a carrier or the radio's DC, and is cut down to it: noise passes 12 times
 /// once in 160,000 bins.
 const SPIKE: f32 = 12.0;
@@ -54,6 +58,7 @@ pub struct PrachSearch {
     window: usize,
     fft: Arc<dyn Fft<f32>>,
     tones: Arc<dyn Fft<f32>>,
+    glance: Arc<dyn Fft<f32>>,
     lags: Arc<dyn Fft<f32>>,
     scratch: Vec<Complex32>,
     spectrum: Vec<Complex32>,
@@ -93,7 +98,8 @@ impl PrachSearch {
         let window = (SEQUENCE_S * rate_hz).round() as usize;
         let edges = Channelizer::new(rate_hz, EDGE_WINDOW_S, 1.92e6, HALF_WIDTH_HZ, 640e3);
         let (fft, tones, lags) = (fft::forward(window), fft::forward(N_ZC), fft::inverse(2048));
-        let scratch = [&fft, &tones, &lags].iter().map(|f| f.get_inplace_scratch_len()).max().unwrap_or(0);
+        let glance = fft::forward(GLANCE);
+        let scratch = [&fft, &tones, &glance, &lags].iter().map(|f| f.get_inplace_scratch_len()).max().unwrap_or(0);
         let mut inverse_of = vec![0; N_ZC];
         for (u, inverse) in inverse_of.iter_mut().enumerate().skip(1) {
             *inverse = (1..N_ZC).find(|h| u * h % N_ZC == 1).unwrap_or(1);
@@ -103,6 +109,7 @@ impl PrachSearch {
             window,
             fft,
             tones,
+            glance,
             lags,
             scratch: vec![Complex32::ZERO; scratch],
             spectrum: vec![Complex32::ZERO; window],
@@ -280,6 +287,9 @@ impl PrachSearch {
                 *p = y * (1.0 / (y.norm_sqr().sqrt() + 1e-30));
             }
             self.product[N_ZC - lag..].fill(Complex32::ZERO);
+            if lag == 1 && !self.shows_a_tone() {
+                return None;
+            }
             self.tones.process_with_scratch(&mut self.product, &mut self.scratch);
             if lag == 1 {
                 // Unit values: the mean of the tones is their number.
@@ -303,6 +313,16 @@ impl PrachSearch {
             }
         }
         best
+    }
+
+    /// Whether the product may hold a tone that is worth the rest.
+    fn shows_a_tone(&mut self) -> bool {
+        let padded = &mut self.padded[..GLANCE];
+        padded[..N_ZC].copy_from_slice(&self.product);
+        padded[N_ZC..].fill(Complex32::ZERO);
+        self.glance.process_with_scratch(padded, &mut self.scratch);
+        let strongest = padded.iter().map(Complex32::norm_sqr).fold(0.0, f32::max);
+        strongest >= GLANCE_LEAST * LEAST_TONE * N_ZC as f32
     }
 
     /// Peak over mean of the correlation with a root over all lags, sampled 2.4 times as densely as the sequence.
