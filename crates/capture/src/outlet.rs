@@ -32,7 +32,8 @@ pub(crate) struct Inlet {
 pub(crate) enum Patience {
     /// Wait: a recording loses nothing.
     Waits,
-    /// Fill a spare block and drop it: a radio does not wait.
+    /// Fill a spare block and drop it: a radio does not wait. Once it must, it goes on until a good part of the pool is
+    /// free: one long gap costs fewer bursts than many short ones, and the detector fewer beginnings.
     Drops,
 }
 
@@ -60,6 +61,8 @@ pub(crate) struct Outlet {
     held: Option<IqBlock>,
     /// Takes what is dropped.
     spare: IqBlock,
+    /// Blocks that must be free before anything is handed over again, once something was dropped.
+    enough: usize,
     /// Dropped since the last block that was handed over, and since the beginning.
     dropped_since: u64,
     dropped_total: u64,
@@ -86,6 +89,7 @@ pub(crate) fn channel(template: &IqBlock, bytes: usize, blocks: usize) -> (Outle
         counters: Arc::clone(&counters),
         held: None,
         spare: block(),
+        enough: blocks.div_ceil(ENOUGH),
         dropped_since: 0,
         dropped_total: 0,
         gaps_since: Vec::with_capacity(GAPS),
@@ -95,6 +99,8 @@ pub(crate) fn channel(template: &IqBlock, bytes: usize, blocks: usize) -> (Outle
 
 /// A gap has at most one entry for each [`GapReason`].
 const GAPS: usize = 5;
+/// One part in so many of the pool.
+const ENOUGH: usize = 4;
 
 impl Outlet {
     /// Lets `fill` fill a block, and hands it over or counts it as dropped.
@@ -111,6 +117,7 @@ impl Outlet {
                 Ok(block) => Some(block),
                 Err(_) => return Ok(Offered::Closed),
             },
+            (None, Patience::Drops) if self.dropped_since > 0 && self.free.len() < self.enough => None,
             (None, Patience::Drops) => match self.free.try_recv() {
                 Ok(block) => Some(block),
                 Err(TryRecvError::Empty) => None,
@@ -212,4 +219,41 @@ fn reset(block: &mut IqBlock) {
     block.bytes.clear();
     block.gaps_before.clear();
     block.lost_before = 0;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cellwarden_types::{Hertz, SampleFormat};
+
+    #[test]
+    fn once_it_must_drop_it_drops_in_one_piece() {
+        let template = IqBlock::empty("test".into(), SampleFormat::Cs8, Hertz(1e6), Hertz(9e8));
+        let (mut outlet, inlet) = channel(&template, 20, 8);
+        let mut place = 0;
+        let mut offer = || {
+            outlet
+                .offer(Patience::Drops, |block| {
+                    block.bytes.resize(20, 0);
+                    block.start.0 = place;
+                    place += 10;
+                    Ok(SourceStatus::Filled)
+                })
+                .expect("no error")
+        };
+        let take = || {
+            let block = inlet.filled.try_recv().expect("a block waits").expect("no error");
+            let gap = block.gaps_before.first().map_or(0, |g| g.sample_count);
+            inlet.free.try_send(block).expect("has room");
+            gap
+        };
+        assert!((0..8).all(|_| offer() == Offered::Delivered));
+        assert_eq!(offer(), Offered::Dropped, "nothing is free");
+        take();
+        assert_eq!(offer(), Offered::Dropped, "too little is free");
+        take();
+        assert_eq!(offer(), Offered::Delivered);
+        assert_eq!((0..7).map(|_| take()).sum::<u64>(), 20, "one gap of two blocks");
+        assert_eq!(inlet.counters.dropped.load(Ordering::Relaxed), 20);
+    }
 }
