@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 /// A sensor of which nothing came for so long holds nobody up: what it sends later is judged later.
 const LATE: Duration = Duration::from_millis(300);
-/// Blocks of a sensor that are worked on before the others have their turn.
-const BLOCKS_A_TURN: usize = 64;
+/// A sensor is worked on for so long, then what was found is joined, and the others have their turn.
+const TURN: Duration = Duration::from_millis(25);
 /// Of a block's samples, so many at the converter's end make it one that cannot be judged.
 const OVERLOADED_SHARE: f64 = 0.3;
 /// An overload that lasts is told so often.
@@ -43,6 +43,8 @@ pub struct LiveSensor {
     /// UTC of the end of the latest block.
     ends: Option<UtcNanos>,
     ended: bool,
+    /// Blocks wait that were not worked on in its last turn.
+    behind: bool,
     events: Vec<(UtcNanos, Event)>,
     bursts: Vec<Burst>,
 }
@@ -63,6 +65,7 @@ impl LiveSensor {
             came: None,
             ends: None,
             ended: false,
+            behind: false,
             events: Vec::new(),
             bursts: Vec::new(),
         }
@@ -71,17 +74,19 @@ impl LiveSensor {
     /// Works on what waits. Returns how many samples that were.
     fn turn(&mut self) -> u64 {
         let mut samples = 0;
-        for _ in 0..BLOCKS_A_TURN {
-            if self.ended {
-                break;
-            }
+        let began = Instant::now();
+        self.behind = true;
+        while !self.ended && began.elapsed() < TURN {
             match self.reader.try_recv() {
                 Ok(Waiting::Block(block)) => {
                     samples += block.samples() as u64;
                     self.take(&block);
                     self.reader.recycle(block);
                 }
-                Ok(Waiting::Nothing) => break,
+                Ok(Waiting::Nothing) => {
+                    self.behind = false;
+                    break;
+                }
                 Ok(Waiting::End) => self.end(),
                 Err(error) => {
                     tracing::error!(sensor = %self.name, "{error}");
@@ -173,15 +178,15 @@ impl LiveSensor {
         !self.ended && self.came.is_some_and(|c| c.elapsed() <= LATE)
     }
 
-    /// UTC before which it has nothing more to say.
-    fn settled(&self, now: UtcNanos) -> UtcNanos {
+    /// UTC before which it has nothing more to say. `behind` is the longest that samples may have waited for it.
+    fn settled(&self, now: UtcNanos, behind: Duration) -> UtcNanos {
         let late = now.plus_seconds(-LATE.as_secs_f64());
-        if !self.listens() {
+        if self.ended || !(self.behind || self.listens()) {
             return late;
         }
         // While all it hears is overload, its detector stands still.
         match (self.detector.settled(), &self.overloaded) {
-            (Some(settled), None) => settled.max(late.plus_seconds(-LATE.as_secs_f64())),
+            (Some(settled), None) => settled.max(late.plus_seconds(-behind.as_secs_f64())),
             _ => late,
         }
     }
@@ -207,6 +212,8 @@ impl LiveSensor {
 pub struct Live {
     /// The sensors, in the order of the configuration.
     pub sensors: Vec<LiveSensor>,
+    /// The longest that a sensor's samples wait, by the host's clock: in the queue, and because its own clock is late.
+    pub behind: Duration,
 }
 
 /// What a turn did.
@@ -226,7 +233,7 @@ impl Live {
         let samples = self.sensors.par_iter_mut().map(LiveSensor::turn).sum();
         self.take_events(out);
         let now = UtcNanos::now();
-        let settled = self.sensors.iter().map(|s| s.settled(now)).min().unwrap_or(now);
+        let settled = self.sensors.iter().map(|s| s.settled(now, self.behind)).min().unwrap_or(now);
         Turn { samples, settled, over: self.sensors.iter().all(|s| s.ended) }
     }
 

@@ -34,8 +34,8 @@ const OPENS: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(1_000);
 /// From being asked to end to being killed.
 const ENDS: Duration = Duration::from_millis(700);
-/// A device's clock that is so near to the host's tells UTC; others count from when they were switched on.
-const DEVICE_CLOCK_SET_S: f64 = 2.0;
+/// A device's clock that is so near to the host's, in seconds, tells UTC; others count from when they were switched on.
+pub const DEVICE_CLOCK_SET_S: f64 = 2.0;
 /// Lines of a driver that are logged in a window; the others are counted.
 const LOG_LINES: u32 = 20;
 const LOG_WINDOW: Duration = Duration::from_secs(60);

@@ -9,7 +9,9 @@ use crate::engine::Event;
 use crate::failure::Failure;
 use crate::listen::{Listening, Totals, emit, software};
 use crate::live::{Live, LiveSensor};
-use cellwarden_capture::process::supervisor::{CaptureCommand, DeviceHandle, DeviceStatus, spawn_device};
+use cellwarden_capture::process::supervisor::{
+    CaptureCommand, DEVICE_CLOCK_SET_S, DeviceHandle, DeviceStatus, spawn_device,
+};
 use cellwarden_detect::Detector;
 use cellwarden_locate::{JoinConfig, Joiner, SensorInfo};
 use cellwarden_report::Sink;
@@ -165,7 +167,8 @@ impl Daemon {
             }
             devices.push(handle);
         }
-        let live = Live { sensors };
+        let behind = Duration::from_secs_f64(config.queue_s + DEVICE_CLOCK_SET_S);
+        let live = Live { sensors, behind };
         let (mut sink, show_bursts) = listening.sink(Vec::new());
         for hit in orphans {
             sink.record(&Record::Hit(hit))?;
