@@ -29,6 +29,8 @@ const BURSTS_MOST: usize = 400_000;
 const BESIDE_HZ: f64 = 400e3;
 /// Old evidence is deleted this often, also while nothing is heard.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
+/// How much later than the detectors the thread that writes has its turn.
+const NICE: i32 = 10;
 /// Files that wait to be written.
 const QUEUE: usize = 16;
 
@@ -91,6 +93,10 @@ impl Archive {
         let missed = Arc::new(AtomicU64::new(0));
         let failures = Arc::clone(&missed);
         let thread = std::thread::Builder::new().name("evidence".to_owned()).spawn(move || {
+            // The detectors go first; on Linux this concerns the thread alone.
+            if let Err(error) = rustix::process::nice(NICE) {
+                tracing::warn!("Evidence is written at the detectors' priority: {error}.");
+            }
             loop {
                 match inputs.recv_timeout(PRUNE_EVERY) {
                     Ok(input) => write(&mut writer, &input, &failures),
@@ -153,6 +159,8 @@ impl Archive {
         let rest = self.cut(self.range(&open, end), rest_from, end);
         let mut tiles = open.beginning.unwrap_or_default();
         tiles.extend(rest);
+        // Who did not hear it shows nothing of it.
+        tiles.retain(|t| hit.sensors.contains_key(t.sensor.as_ref()));
         let in_time = |b: &&Burst| b.time.is_some_and(|t| t >= from && t <= end.plus_seconds(BEFORE_S));
         let input = EvidenceInput {
             hit: hit.clone(),
