@@ -5,7 +5,7 @@ mod common;
 
 use cellwarden_plan::activity::Activity;
 use cellwarden_plan::catch::probability;
-use cellwarden_plan::demand::bands;
+use cellwarden_plan::demand::{Band, bands};
 use cellwarden_plan::schedule::{Range, Schedule};
 use common::{cellwarden, good, hits, records};
 use serde_json::Value;
@@ -162,53 +162,90 @@ fn what_cannot_be_planned_gets_status_2() {
     assert!((plan["host"]["energy_msps_per_core"].as_f64().unwrap() - 1200.0 / 7.0 / 2.0).abs() < 1e-9);
 }
 
-/// The whole path: location updates, heard only while a hopping receiver is there; the rest of the time it hears noise.
+/// A phone's activity on a recording that a hopping receiver could have made of it.
+struct Heard {
+    activity: Activity,
+    /// The phone's lines of the scene.
+    phone: &'static str,
+    rate: usize,
+    standard: &'static str,
+    trials: u32,
+}
+
+/// One receiver's round: dwell, retune, centres.
+const DWELL_S: f64 = 0.06;
+const RETUNE_S: f64 = 0.02;
+const CENTRES: usize = 16;
+
+impl Heard {
+    /// In how many trials the phone becomes a hit that is more likely a phone than not, where the samples of all times at which
+    /// the receiver is elsewhere are noise.
+    fn caught(&self) -> u32 {
+        const SECONDS: usize = 4;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        let cycle_s = CENTRES as f64 * (DWELL_S + RETUNE_S);
+        let one = |trial: u32| {
+            let text = format!(
+                "seed = {trial}\nrate = {}\ncenter = \"898M\"\nduration_s = {SECONDS}\n[[sensor]]\nname = \"s\"\n\
+                 position = [0, 0]\nfull_scale_dbm = -20\n[[phone]]\nname = \"p\"\nposition = [20, 0]\nstart_s = 0.5\n\
+                 length_s = {}\nsubchannel = {}\n{}\n",
+                self.rate,
+                self.activity.length_s(),
+                trial % 8,
+                self.phone
+            );
+            std::fs::write(path("scene.toml"), text).unwrap();
+            good(&["simulate", &path("scene.toml"), "--out", &path("")]);
+            let mut bytes = std::fs::read(path("s.sigmf-data")).unwrap();
+            // In the last second there is no phone any more.
+            let noise = bytes[(SECONDS - 1) * self.rate * 4..].to_vec();
+            // Phases spread evenly, in another order than the seeds.
+            let begin_s = cycle_s * ((f64::from(trial) * 0.618_033_988_749_894_9) % 1.0);
+            for (i, sample) in bytes.chunks_exact_mut(4).enumerate() {
+                let into_cycle_s = (i as f64 / self.rate as f64 + begin_s) % cycle_s;
+                if !(RETUNE_S..RETUNE_S + DWELL_S).contains(&into_cycle_s) {
+                    let at = i % self.rate * 4;
+                    sample.copy_from_slice(&noise[at..at + 4]);
+                }
+            }
+            std::fs::write(path("s.sigmf-data"), bytes).unwrap();
+            let (out, _) = good(&["replay", "--format", "jsonl", &path("s.sigmf-meta")]);
+            let sure = |h: &&Value| h["standard"] == self.standard && h["confidence"].as_f64().is_some_and(|c| c > 0.5);
+            hits(&records(&out)).iter().any(sure)
+        };
+        (0..self.trials).map(|trial| u32::from(one(trial))).sum()
+    }
+}
+
+/// The whole path: what is computed is what the detectors find in samples.
 #[test]
 fn a_hopping_receiver_catches_what_is_computed() {
-    const RATE: usize = 1_000_000;
-    const SECONDS: usize = 4;
-    const TRIALS: u32 = 40;
-    let (dwell_s, retune_s, centres) = (0.06, 0.02, 16);
-    let folder = tempfile::tempdir().unwrap();
-    let scene = folder.path().join("scene.toml");
-    let cycle_s = centres as f64 * (dwell_s + retune_s);
-    let mut caught = 0;
-    for trial in 0..TRIALS {
-        // The last second has no phone in it, whenever the first burst is: the noise for when the receiver is
-        // elsewhere.
-        let text = format!(
-            "seed = {trial}\nrate = \"1M\"\ncenter = \"898M\"\nduration_s = {SECONDS}\n[[sensor]]\nname = \"s\"\nposition = [0, 0]\n\
-             full_scale_dbm = -20\n[[phone]]\nname = \"p\"\nposition = [20, 0]\nactivity = \"gsm-location-update\"\narfcn = 40\n\
-             start_s = 0.5\nsubchannel = {}\nlength_s = 2.0\n",
-            trial % 8
-        );
-        std::fs::write(&scene, text).unwrap();
-        good(&["simulate", &scene.to_string_lossy(), "--out", &folder.path().to_string_lossy()]);
-        let samples = folder.path().join("s.sigmf-data");
-        let mut bytes = std::fs::read(&samples).unwrap();
-        let noise = bytes[(SECONDS - 1) * RATE * 4..].to_vec();
-        // Phases spread evenly, in another order than the seeds.
-        let begin_s = cycle_s * ((f64::from(trial) * 0.618_033_988_749_894_9) % 1.0);
-        for (i, sample) in bytes.chunks_exact_mut(4).enumerate() {
-            let into_cycle_s = (i as f64 / RATE as f64 + begin_s) % cycle_s;
-            if !(retune_s..retune_s + dwell_s).contains(&into_cycle_s) {
-                let at = i % RATE * 4;
-                sample.copy_from_slice(&noise[at..at + 4]);
-            }
-        }
-        std::fs::write(&samples, bytes).unwrap();
-        let meta = folder.path().join("s.sigmf-meta");
-        let (out, _) = good(&["replay", "--format", "jsonl", &meta.to_string_lossy()]);
-        let sure = |h: &&Value| h["standard"] == "gsm" && h["confidence"].as_f64().is_some_and(|c| c > 0.5);
-        caught += u32::from(hits(&records(&out)).iter().any(sure));
+    let band = Band { lte_carrier_hz: 1.4e6, ..bands(&["B8".to_owned()], Some("fr")).unwrap().remove(0) };
+    let windows: Vec<Range> = (0..CENTRES).map(|i| Range::about(897.5e6 + i as f64 * 1e9, 60e6)).collect();
+    let schedule = Schedule::over(&windows, DWELL_S, RETUNE_S).unwrap();
+    for heard in [
+        Heard {
+            activity: Activity::LocationUpdate,
+            phone: "activity = \"gsm-location-update\"\narfcn = 40",
+            rate: 1_000_000,
+            standard: "gsm",
+            trials: 40,
+        },
+        Heard {
+            activity: Activity::Attach,
+            phone: "activity = \"lte-attach\"\nearfcn = 21630\nbandwidth = \"1.4M\"",
+            rate: 2_000_000,
+            standard: "lte",
+            trials: 30,
+        },
+    ] {
+        let p = probability(heard.activity, &band, std::slice::from_ref(&schedule), 16_384);
+        let (caught, trials) = (heard.caught(), heard.trials);
+        let seen = f64::from(caught) / f64::from(trials);
+        println!("{:?}: computed {p:.3}, caught {caught} of {trials}", heard.activity);
+        assert!((0.2..0.8).contains(&p), "{p}: no test of anything");
+        let sigma = (p * (1.0 - p) / f64::from(trials)).sqrt();
+        assert!((seen - p).abs() < 3.0 * sigma, "{:?}: computed {p:.3}, caught {caught} of {trials}", heard.activity);
     }
-    let band = &bands(&["B8".to_owned()], Some("fr")).unwrap()[0];
-    let windows: Vec<Range> = (0..centres).map(|i| Range::about(897.5e6 + i as f64 * 1e9, 60e6)).collect();
-    let schedule = Schedule::over(&windows, dwell_s, retune_s).unwrap();
-    let p = probability(Activity::LocationUpdate, band, &[schedule], 16_384);
-    let (n, seen) = (f64::from(TRIALS), f64::from(caught) / f64::from(TRIALS));
-    println!("computed {p:.3}, caught {caught} of {TRIALS}");
-    let sigma = (p * (1.0 - p) / n).sqrt();
-    assert!((seen - p).abs() < 3.0 * sigma, "computed {p:.3}, caught {caught} of {TRIALS}");
-    assert!((0.2..0.8).contains(&p), "{p}: no test of anything");
 }
