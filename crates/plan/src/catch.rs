@@ -82,9 +82,10 @@ impl Heard {
 /// 1/`trials`^0.8.
 pub fn probability(activity: Activity, band: &Band, receivers: &[Schedule], trials: u32) -> f64 {
     let rule = Rule::of(activity.standard());
-    // Far from every window there is nothing to try.
-    let reached = receivers.iter().flat_map(|r| r.windows()).any(|w| w.and(band.range).width_hz() > 0.0);
-    if !reached || trials == 0 {
+    // Who never comes near the band hears nothing of it.
+    let near = |r: &&Schedule| r.windows().iter().any(|w| w.and(band.range).width_hz() > 0.0);
+    let receivers: Vec<&Schedule> = receivers.iter().filter(near).collect();
+    if receivers.is_empty() || trials == 0 {
         return 0.0;
     }
     let caught = (0..trials).filter(|&trial| {
@@ -94,7 +95,7 @@ pub fn probability(activity: Activity, band: &Band, receivers: &[Schedule], tria
         let mut heard = Heard::nothing(rule);
         let end = send(activity, carrier, &mut draw, &mut |burst: Burst| {
             let range = Range::new(burst.lower_hz, burst.upper_hz);
-            let hears = |(r, phase_s): (&Schedule, &f64)| r.hears(range, burst.start_s + phase_s, burst.duration_s);
+            let hears = |(r, phase_s): (&&Schedule, &f64)| r.hears(range, burst.start_s + phase_s, burst.duration_s);
             let any = receivers.iter().zip(&phases).any(hears);
             if any && heard.take(burst.start_s, burst.access) { Break(()) } else { Continue(()) }
         });

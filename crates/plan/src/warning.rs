@@ -176,7 +176,8 @@ fn of_bands(request: &Request, found: &mut Vec<String>) {
     for band in &request.bands {
         if band.tdd {
             found.push(format!(
-                "{}: uplink and downlink share it, and there is no detector yet that tells a phone from the network there: energy only",
+                "{}: uplink and downlink share it, and there is no detector yet that tells a phone from the network there: energy \
+                 only, and receivers that hop lose time on it",
                 band.name
             ));
         }
