@@ -14,9 +14,11 @@ ALLOWED = {
     "evidence": {"types", "iq", "locate"},
     "report": {"types"},
     "health": {"types", "standards"},
+    "plan": {"types", "standards", "locate"},
     "sim": {"types", "standards", "iq"},
     "store": {"types"},
-    "cli": {"types", "standards", "iq", "capture", "detect", "locate", "evidence", "store", "report", "health", "sim"},
+    "cli": {"types", "standards", "iq", "capture", "detect", "locate", "evidence", "store", "report", "health", "plan",
+            "sim"},
     "benches": {"types", "standards", "detect", "sim"},
 }
 PREFIX = "cellwarden-"

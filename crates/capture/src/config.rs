@@ -1,10 +1,10 @@
 //! What a device is, and how it is set: the same words in the configuration file, on the command line and between processes.
 
 use cellwarden_types::Hertz;
-use serde::de::{self, Deserializer};
+use cellwarden_types::units::hertz_or_text;
+use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// A receiver with one or more channels, each of which is a sensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct DeviceConfig {
     #[serde(default)]
     pub stdin: Option<cellwarden_types::SampleFormat>,
     /// Complex samples per second, of every channel.
-    #[serde(deserialize_with = "hertz")]
+    #[serde(deserialize_with = "hertz_or_text")]
     pub rate: Hertz,
     /// Gain of every channel that has none of its own.
     #[serde(default)]
@@ -60,7 +60,7 @@ pub struct ChannelConfig {
     #[serde(default)]
     pub number: usize,
     /// Centre frequency.
-    #[serde(deserialize_with = "hertz")]
+    #[serde(deserialize_with = "hertz_or_text")]
     pub center: Hertz,
     /// The antenna's name; the driver's choice where it is left out.
     #[serde(default)]
@@ -181,37 +181,8 @@ impl DeviceConfig {
 /// No oscillator of a receiver is worse.
 const PPM_MOST: f64 = 200.0;
 
-/// A frequency as a number in hertz or a text with a suffix.
-fn hertz<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Hertz, D::Error> {
-    struct Visitor;
-    impl de::Visitor<'_> for Visitor {
-        type Value = Hertz;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a frequency in hertz, or a text like \"902.4M\"")
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Hertz, E> {
-            text.parse().map_err(E::custom)
-        }
-
-        fn visit_f64<E: de::Error>(self, hz: f64) -> Result<Hertz, E> {
-            Ok(Hertz(hz))
-        }
-
-        fn visit_i64<E: de::Error>(self, hz: i64) -> Result<Hertz, E> {
-            Ok(Hertz(hz as f64))
-        }
-
-        fn visit_u64<E: de::Error>(self, hz: u64) -> Result<Hertz, E> {
-            Ok(Hertz(hz as f64))
-        }
-    }
-    deserializer.deserialize_any(Visitor)
-}
-
 fn some_hertz<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Hertz>, D::Error> {
-    hertz(deserializer).map(Some)
+    hertz_or_text(deserializer).map(Some)
 }
 
 #[cfg(test)]

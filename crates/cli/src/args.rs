@@ -24,6 +24,7 @@ pub enum Command {
     Check(CheckArgs),
     Devices(DevicesArgs),
     Hits(crate::cmd::hits::HitsArgs),
+    Plan(crate::cmd::plan::PlanArgs),
     Bench(BenchArgs),
     #[command(hide = true, name = crate::cmd::capture::NAME)]
     Capture(CaptureArgs),

@@ -3,6 +3,7 @@
 use crate::engine::checked_rate;
 use crate::failure::Failure;
 use cellwarden_capture::config::DeviceConfig;
+use cellwarden_plan::Section;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -25,6 +26,8 @@ pub struct Config {
     pub evidence: cellwarden_evidence::Limits,
     /// Where the health endpoint listens, if it does.
     pub health: Option<SocketAddr>,
+    /// For `cellwarden plan`: which bands are wanted, and which machine it is.
+    pub plan: Option<Section>,
     /// The devices.
     pub devices: Vec<DeviceConfig>,
     /// Seconds of samples that may wait for the detectors.
@@ -43,6 +46,11 @@ struct File {
     store: Option<StoreLimits>,
     evidence: Option<cellwarden_evidence::Limits>,
     health: Option<Endpoint>,
+    #[serde(default, rename = "plan")]
+    _plan: Option<serde::de::IgnoredAny>,
+    /// What `plan` says, which has a reader of its own.
+    #[serde(skip)]
+    section: Option<Section>,
     #[serde(default)]
     device: Vec<DeviceConfig>,
 }
@@ -95,6 +103,7 @@ impl Config {
             store: Default::default(),
             evidence: Default::default(),
             health: None,
+            plan: None,
             devices: vec![device],
             queue_s: QUEUE_S,
             patient: false,
@@ -114,6 +123,7 @@ impl Config {
             whole.store = more.store.or(whole.store);
             whole.evidence = more.evidence.or(whole.evidence);
             whole.health = more.health.or(whole.health);
+            whole.section = more.section.or(whole.section);
             whole.device.extend(more.device);
         }
         // Paths are seen from where the file lies.
@@ -128,6 +138,7 @@ impl Config {
                 Some(Endpoint::Off) => None,
                 None => Some(cellwarden_health::DEFAULT_ADDRESS),
             },
+            plan: whole.section,
             devices: whole.device,
             queue_s: whole.queue_s.unwrap_or(QUEUE_S),
             patient: true,
@@ -178,13 +189,15 @@ const QUEUE_MOST_S: f64 = 30.0;
 fn read(path: &Path) -> Result<File, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Failure::Usage(format!("reading the configuration {}: {e}", path.display())))?;
-    toml::from_str(&text).map_err(|e| {
+    let mut file: File = toml::from_str(&text).map_err(|e| {
         let before = e.span().map_or("", |s| text.get(..s.start).unwrap_or(""));
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
         let message = e.message().trim().replace('\n', " ");
         Failure::Usage(format!("{}:{line}:{column}: {message}", path.display()))
-    })
+    })?;
+    file.section = Section::parse(&text, &path.display().to_string()).map_err(Failure::usage)?;
+    Ok(file)
 }
 
 /// The `.toml` files of a folder, sorted; none where there is no folder.
@@ -262,6 +275,7 @@ mod tests {
             (format!("{DEVICE}{}", DEVICE.replacen("west", "east", 1)), vec!["a-west", "twice"]),
             (format!("queue_s = 99\n{DEVICE}"), vec!["queue_s"]),
             (DEVICE.replace("gain = 20\n", ""), vec!["west", "gain"]),
+            (format!("{DEVICE}[plan]\nbands = 8\n"), vec!["c.toml:10:9", "sequence"]),
             (format!("health = 'here'\n{DEVICE}"), vec!["c.toml:1:", "address"]),
         ] {
             let error = load(&[("c.toml", &text)]).expect_err(&text);

@@ -107,6 +107,9 @@ struct RawSite {
     wall: Vec<RawWall>,
     #[serde(default)]
     sensor: Vec<RawSensor>,
+    /// For `cellwarden plan`, which reads and checks it: nothing of it places a phone.
+    #[serde(default, rename = "plan")]
+    _plan: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -433,6 +436,13 @@ full_scale_dbm = -5
         assert!(Site::load(&path).unwrap_err().to_string().contains("site.toml"));
         std::fs::write(&path, GOOD).unwrap();
         assert_eq!(Site::load(&path).unwrap().name, "two blocks");
+    }
+
+    #[test]
+    fn a_plan_may_stand_beside_the_site_and_nothing_else() {
+        let with = |more: &str| Site::parse(&format!("{GOOD}{more}"), "site.toml");
+        assert_eq!(with("[plan]\nbands = [8]\n[[plan.radio]]\nmodel = \"hackrf\"\n").unwrap(), with("").unwrap());
+        assert!(with("[plna]\nbands = [8]\n").is_err());
     }
 
     #[test]

@@ -19,11 +19,11 @@ const SLOT_TOLERANCE_S: f64 = 60e-6;
 /// Access bursts come late by up to the cell's round trip (63 symbols, 233 µs); near phones by little.
 const ACCESS_TOLERANCE_S: f64 = 60e-6;
 /// A GSM activity ends after so long without a burst: an SDCCH has a block every 0.235 s, some missing.
-const GSM_GAP_S: f64 = 1.2;
+pub const GSM_GAP_S: f64 = 1.2;
 /// From the last access burst to the first burst of the dedicated channel, at most.
 const ACCESS_GAP_S: f64 = 1.5;
 /// An LTE activity ends after so long without an emission.
-const LTE_GAP_S: f64 = 0.4;
+pub const LTE_GAP_S: f64 = 0.4;
 /// Level measured near full scale: the truth may be anything above.
 pub const CLIP_DBFS: f64 = -6.0;
 /// Reference width of levels per width: PRACH, 6 resource blocks.

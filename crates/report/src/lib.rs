@@ -10,6 +10,7 @@ pub mod round;
 mod table;
 
 pub use list::plain;
+pub use table::percent;
 
 use cellwarden_types::Record;
 use std::io::{self, Write};

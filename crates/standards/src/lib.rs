@@ -12,6 +12,7 @@
 //! ```
 
 pub mod band;
+pub mod country;
 pub mod gsm;
 pub mod lte;
 mod lte_phi;

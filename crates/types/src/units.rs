@@ -1,5 +1,6 @@
 //! Frequencies and levels. Conversion between decibels and linear power happens here only.
 
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -52,6 +53,38 @@ impl fmt::Display for Hertz {
         let text = format!("{:.6}", self.0 / scale);
         write!(f, "{} {unit}", text.trim_end_matches('0').trim_end_matches('.'))
     }
+}
+
+/// Reads a frequency from a number in hertz or a text with a suffix: `deserialize_with` of configuration files.
+///
+/// # Errors
+/// If it is neither.
+pub fn hertz_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Hertz, D::Error> {
+    struct Visitor;
+    impl de::Visitor<'_> for Visitor {
+        type Value = Hertz;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a frequency in hertz, or a text like \"902.4M\"")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Hertz, E> {
+            text.parse().map_err(E::custom)
+        }
+
+        fn visit_f64<E: de::Error>(self, hz: f64) -> Result<Hertz, E> {
+            Ok(Hertz(hz))
+        }
+
+        fn visit_i64<E: de::Error>(self, hz: i64) -> Result<Hertz, E> {
+            Ok(Hertz(hz as f64))
+        }
+
+        fn visit_u64<E: de::Error>(self, hz: u64) -> Result<Hertz, E> {
+            Ok(Hertz(hz as f64))
+        }
+    }
+    deserializer.deserialize_any(Visitor)
 }
 
 /// A power ratio in decibels; nothing below -300 dB, so that silence stays a number.

@@ -1,6 +1,7 @@
 //! `cellwarden check`: are these site files and configurations good?
 
 use crate::args::CheckArgs;
+use crate::cmd::plan;
 use crate::cmd::replay::known_sensor;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -20,13 +21,16 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
 }
 
 /// Whether the file names devices: else it is a site file, or nothing good.
-fn is_configuration(path: &Path) -> bool {
+pub fn is_configuration(path: &Path) -> bool {
     let table: Option<toml::Table> = std::fs::read_to_string(path).ok().and_then(|text| text.parse().ok());
     table.is_some_and(|t| t.contains_key("device") && !t.contains_key("block"))
 }
 
 fn check_site(path: &Path) -> Result<(), Failure> {
     let site = Site::load(path).map_err(Failure::usage)?;
+    if let Some(section) = plan::section(path)? {
+        plan::check_section(&section, path)?;
+    }
     writeln!(
         std::io::stdout(),
         "{}: good: {} blocks, {} cells, {} zones outside, {} sensors",
@@ -41,6 +45,9 @@ fn check_site(path: &Path) -> Result<(), Failure> {
 
 fn check_configuration(path: &Path, with_devices: bool) -> Result<(), Failure> {
     let config = Config::load(path)?;
+    if let Some(section) = &config.plan {
+        plan::check_section(section, path)?;
+    }
     if let Some(path) = &config.site {
         let site = Site::load(path).map_err(Failure::usage)?;
         for sensor in config.sensors() {

@@ -6,6 +6,7 @@ pub mod check;
 pub mod devices;
 pub mod hits;
 pub mod info;
+pub mod plan;
 pub mod replay;
 pub mod run;
 pub mod simulate;
@@ -26,6 +27,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check(args) => check::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Hits(args) => hits::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Capture(args) => capture::run(&args),
         Command::Verify(args) => verify::run(&args),
