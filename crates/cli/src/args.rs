@@ -23,6 +23,7 @@ pub enum Command {
     Info(InfoArgs),
     Check(CheckArgs),
     Devices(DevicesArgs),
+    Gain(crate::cmd::gain::GainArgs),
     Hits(crate::cmd::hits::HitsArgs),
     Bench(BenchArgs),
     #[command(hide = true, name = crate::cmd::capture::NAME)]

@@ -3,6 +3,7 @@
 use crate::engine::checked_rate;
 use crate::failure::Failure;
 use cellwarden_capture::config::DeviceConfig;
+use cellwarden_store::{StoreError, nobody_writes};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 /// Where the daemon looks when it is not told where.
 pub const PATH: &str = "/etc/cellwarden/cellwarden.toml";
 const DATA: &str = "/var/lib/cellwarden";
+/// The store's file in the folder of data.
+pub const STORE: &str = "cellwarden.db";
 
 /// What a box does.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,6 +165,30 @@ impl Config {
             return Err("two devices read standard input: there is only one".to_owned());
         }
         Ok(())
+    }
+
+    /// Its device of that name, or all.
+    pub fn chosen(&self, device: Option<&str>) -> Result<Vec<&DeviceConfig>, Failure> {
+        let chosen: Vec<&DeviceConfig> =
+            self.devices.iter().filter(|d| device.is_none_or(|name| name == d.name)).collect();
+        match device {
+            Some(name) if chosen.is_empty() => {
+                let known: Vec<&str> = self.devices.iter().map(|d| d.name.as_str()).collect();
+                Err(Failure::Usage(format!("--device {name:?}: the configuration has {}", known.join(", "))))
+            }
+            _ => Ok(chosen),
+        }
+    }
+
+    /// That no daemon runs which holds the receivers.
+    pub fn no_daemon(&self) -> Result<(), Failure> {
+        let Some(data) = &self.data else { return Ok(()) };
+        nobody_writes(&data.join(STORE)).map_err(|error| match error {
+            StoreError::InUse { .. } => Failure::Run(format!(
+                "{error}: the daemon runs and holds the receivers: end it first (systemctl stop cellwarden), and start it after"
+            )),
+            error => Failure::run(error),
+        })
     }
 
     /// The names of its sensors, in order.

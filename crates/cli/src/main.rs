@@ -7,6 +7,7 @@ mod config;
 mod daemon;
 mod engine;
 mod failure;
+mod gain;
 mod listen;
 mod live;
 mod sigmf_sink;

@@ -85,6 +85,7 @@ mod store;
 
 pub use error::StoreError;
 pub use limits::Limits;
+pub use lock::nobody_writes;
 pub use mark::{WHY_CHARS, mark_kept};
 pub use notice::Notice;
 pub use orphan::ENDED_UNHEARD;

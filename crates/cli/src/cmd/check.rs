@@ -4,6 +4,7 @@ use crate::args::CheckArgs;
 use crate::cmd::replay::known_sensor;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::gain::file::{self, MeasuredGain};
 use cellwarden_capture::config::{DeviceConfig, Origin};
 use cellwarden_capture::probe::misfits;
 use cellwarden_capture::receiver::probe_device;
@@ -40,7 +41,7 @@ fn check_site(path: &Path) -> Result<(), Failure> {
 }
 
 fn check_configuration(path: &Path, with_devices: bool) -> Result<(), Failure> {
-    let config = Config::load(path)?;
+    let mut config = Config::load(path)?;
     if let Some(path) = &config.site {
         let site = Site::load(path).map_err(Failure::usage)?;
         for sensor in config.sensors() {
@@ -48,6 +49,10 @@ fn check_configuration(path: &Path, with_devices: bool) -> Result<(), Failure> {
         }
     }
     let mut out = std::io::stdout().lock();
+    for gain in file::resolve(&mut config)? {
+        let MeasuredGain { sensor, gain_db, measured, .. } = gain;
+        writeln!(out, "sensor {sensor:?}: its gain is {gain_db:.1} dB, measured {measured}")?;
+    }
     for device in config.devices.iter().filter(|_| with_devices) {
         writeln!(out, "{}", check_device(device)?)?;
     }

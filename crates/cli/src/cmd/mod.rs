@@ -4,6 +4,7 @@ pub mod bench;
 pub mod capture;
 pub mod check;
 pub mod devices;
+pub mod gain;
 pub mod hits;
 pub mod info;
 pub mod replay;
@@ -25,6 +26,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Info(args) => info::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::Gain(args) => gain::run(&args),
         Command::Hits(args) => hits::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Capture(args) => capture::run(&args),

@@ -1,7 +1,7 @@
 //! What a daemon keeps in its folder of data: the store of hits and health, and evidence. Nothing where it has no folder.
 
 use crate::archive::{About, Archive};
-use crate::config::Config;
+use crate::config::{Config, STORE};
 use crate::failure::Failure;
 use crate::listen::{Listening, software};
 use cellwarden_detect::Detector;
@@ -13,8 +13,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The store's file in the folder of data.
-const STORE: &str = "cellwarden.db";
 /// From one pruning of the store to the next.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 

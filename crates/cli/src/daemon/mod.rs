@@ -7,9 +7,10 @@ use crate::args::{Format, ListenArgs};
 use crate::config::Config;
 use crate::engine::Event;
 use crate::failure::Failure;
+use crate::gain::file;
 use crate::listen::{Listening, Totals, emit, software};
 use crate::live::{Live, LiveSensor};
-use cellwarden_capture::process::supervisor::{CaptureCommand, DeviceHandle, DeviceStatus, spawn_device};
+use cellwarden_capture::process::supervisor::{DeviceHandle, DeviceStatus, spawn_device};
 use cellwarden_detect::Detector;
 use cellwarden_locate::{JoinConfig, Joiner, SensorInfo};
 use cellwarden_report::Sink;
@@ -59,6 +60,10 @@ pub fn run(mut config: Config, file: Option<&Path>, args: &ListenArgs) -> Result
         return Err(Failure::Usage("--format sigmf annotates a recording: replay one".to_owned()));
     }
     config.site = args.site.clone().or(config.site);
+    for gain in file::resolve(&mut config)? {
+        let (sensor, gain_db, measured) = (&gain.sensor, gain.gain_db, gain.measured);
+        tracing::info!(sensor, gain_db, %measured, "The gain is the one that was measured.");
+    }
     let listening = listening(&config, args)?;
     let signals = Signals::new()?;
     let mut daemon = Daemon::start(config, file, listening)?;
@@ -150,11 +155,7 @@ impl Daemon {
             detect.tile_history_s = detect.tile_history_s.max(TILE_HISTORY_S);
         }
         let (ring, bell) = bounded(1);
-        let command = CaptureCommand {
-            // The very program that runs, even if its file was replaced since.
-            program: PathBuf::from("/proc/self/exe"),
-            arguments: vec![crate::cmd::capture::NAME.into()],
-        };
+        let command = crate::cmd::capture::command();
         let mut devices = Vec::new();
         let mut sensors = Vec::new();
         for (d, device) in config.devices.iter().enumerate() {
@@ -233,10 +234,11 @@ impl Daemon {
 
     /// What is new and waits for a restart.
     fn try_reload(&mut self) -> Result<Vec<&'static str>, Failure> {
-        let new = match &self.file {
+        let mut new = match &self.file {
             Some(file) => Config::load(file)?,
             None => self.config.clone(),
         };
+        file::resolve(&mut new)?;
         let old = &self.config;
         let mut wait = Vec::new();
         for (what, is_new) in [
