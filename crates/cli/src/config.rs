@@ -5,7 +5,8 @@ use crate::failure::Failure;
 use cellwarden_capture::config::DeviceConfig;
 use cellwarden_store::{StoreError, nobody_writes};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -212,6 +213,18 @@ fn read(path: &Path) -> Result<File, Failure> {
         let message = e.message().trim().replace('\n', " ");
         Failure::Usage(format!("{}:{line}:{column}: {message}", path.display()))
     })
+}
+
+/// SHA-256 of a configuration's file and of each of its parts, by path.
+pub fn files_sha256(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let mut files = vec![path.to_owned()];
+    files.extend(parts(&path.parent().unwrap_or(Path::new("")).join("conf.d"))?);
+    let hash = |file: &PathBuf| {
+        let bytes = std::fs::read(file).map_err(|e| Failure::Usage(format!("reading {}: {e}", file.display())))?;
+        let digest: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        Ok((file.display().to_string(), digest))
+    };
+    files.iter().map(hash).collect()
 }
 
 /// The `.toml` files of a folder, sorted; none where there is no folder.

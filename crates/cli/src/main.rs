@@ -1,7 +1,9 @@
 //! The command `cellwarden`: listens to recordings (and radios), finds phones, says where.
 
+mod accept;
 mod archive;
 mod args;
+mod client;
 mod cmd;
 mod config;
 mod daemon;

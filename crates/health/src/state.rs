@@ -20,6 +20,7 @@ pub(crate) struct State {
     stale_after: Duration,
     pub(crate) history: History,
     judge: Judge,
+    ambient: AmbientLevels,
     latest: Option<(BoxHealth, Instant)>,
     /// Computed once for a snapshot, however often it is asked for.
     known: Option<(Windows, Vec<Verdict>)>,
@@ -32,6 +33,7 @@ impl State {
             stale_after,
             history: History::new(),
             judge: Judge::new(commissioning),
+            ambient: AmbientLevels::default(),
             latest: None,
             known: None,
         }
@@ -46,8 +48,9 @@ impl State {
         (self.latest, self.known) = (Some((snapshot, at)), None);
     }
 
-    pub(crate) fn ambient(&mut self, levels: &AmbientLevels) {
-        self.judge.ambient(levels);
+    pub(crate) fn ambient(&mut self, levels: AmbientLevels) {
+        self.judge.ambient(&levels);
+        self.ambient = levels;
     }
 
     pub(crate) fn latest(&self) -> Option<&BoxHealth> {
@@ -87,6 +90,7 @@ impl State {
             health: self.latest().cloned(),
             windows,
             verdicts,
+            ambient: self.ambient.clone(),
             wrong,
         }
     }

@@ -1,5 +1,6 @@
 //! One subcommand a file.
 
+pub mod accept;
 pub mod bench;
 pub mod capture;
 pub mod check;
@@ -26,6 +27,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Info(args) => info::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::Accept(args) => accept::run(&args),
         Command::Gain(args) => gain::run(&args),
         Command::Hits(args) => hits::run(&args),
         Command::Bench(args) => bench::run(&args),

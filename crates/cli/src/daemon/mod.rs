@@ -1,7 +1,7 @@
 //! The life of a run with receivers: devices, detectors, hits as they come, health, signals.
 
 mod keeping;
-mod wellbeing;
+pub mod wellbeing;
 
 use crate::args::{Format, ListenArgs};
 use crate::config::Config;
