@@ -24,6 +24,7 @@ pub enum Command {
     Check(CheckArgs),
     Devices(DevicesArgs),
     Accept(crate::cmd::accept::AcceptArgs),
+    Record(crate::cmd::record::RecordArgs),
     Gain(crate::cmd::gain::GainArgs),
     Hits(crate::cmd::hits::HitsArgs),
     Bench(BenchArgs),

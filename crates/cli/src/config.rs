@@ -3,7 +3,9 @@
 use crate::engine::checked_rate;
 use crate::failure::Failure;
 use cellwarden_capture::config::DeviceConfig;
+use cellwarden_evidence::{DAYS_MOST, Permission};
 use cellwarden_store::{StoreError, nobody_writes};
+use cellwarden_types::UtcNanos;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +29,10 @@ pub struct Config {
     pub store: cellwarden_store::Limits,
     /// How much evidence is kept, and how long.
     pub evidence: cellwarden_evidence::Limits,
+    /// The permission to keep samples, if there is one.
+    pub permission: Option<Permission>,
+    /// From the recording of samples to their deletion, in days.
+    pub samples_keep_days: f64,
     /// Where the health endpoint listens, if it does.
     pub health: Option<SocketAddr>,
     /// The devices.
@@ -46,6 +52,8 @@ struct File {
     queue_s: Option<f64>,
     store: Option<StoreLimits>,
     evidence: Option<cellwarden_evidence::Limits>,
+    permission: Option<Permission>,
+    samples: Option<SamplesKept>,
     health: Option<Endpoint>,
     #[serde(default)]
     device: Vec<DeviceConfig>,
@@ -57,6 +65,13 @@ struct File {
 struct StoreLimits {
     age_days: Option<u32>,
     size_mb: Option<u32>,
+}
+
+/// How long samples are kept that a permission allows.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SamplesKept {
+    keep_days: f64,
 }
 
 impl StoreLimits {
@@ -98,6 +113,8 @@ impl Config {
             data: None,
             store: Default::default(),
             evidence: Default::default(),
+            permission: None,
+            samples_keep_days: SAMPLES_KEEP_DAYS,
             health: None,
             devices: vec![device],
             queue_s: QUEUE_S,
@@ -117,6 +134,8 @@ impl Config {
             whole.queue_s = more.queue_s.or(whole.queue_s);
             whole.store = more.store.or(whole.store);
             whole.evidence = more.evidence.or(whole.evidence);
+            whole.permission = more.permission.or(whole.permission);
+            whole.samples = more.samples.or(whole.samples);
             whole.health = more.health.or(whole.health);
             whole.device.extend(more.device);
         }
@@ -127,6 +146,8 @@ impl Config {
             data: Some(whole.data.map_or_else(|| PathBuf::from(DATA), seen)),
             store: whole.store.map(StoreLimits::limits).unwrap_or_default(),
             evidence: whole.evidence.unwrap_or_default(),
+            permission: whole.permission,
+            samples_keep_days: whole.samples.map_or(SAMPLES_KEEP_DAYS, |s| s.keep_days),
             health: match whole.health {
                 Some(Endpoint::At(address)) => Some(address),
                 Some(Endpoint::Off) => None,
@@ -147,6 +168,13 @@ impl Config {
         }
         if !(QUEUE_LEAST_S..=QUEUE_MOST_S).contains(&self.queue_s) {
             return Err(format!("queue_s: {} is not from {QUEUE_LEAST_S} to {QUEUE_MOST_S} s", self.queue_s));
+        }
+        if let Some(permission) = &self.permission {
+            permission.clone().check(UtcNanos::now()).map_err(|e| e.to_string())?;
+        }
+        if !(SAMPLES_KEEP_LEAST_DAYS..=DAYS_MOST).contains(&self.samples_keep_days) {
+            let days = self.samples_keep_days;
+            return Err(format!("samples: keep_days: {days} is not from {SAMPLES_KEEP_LEAST_DAYS} to {DAYS_MOST}"));
         }
         self.store.check().map_err(|e| e.to_string())?;
         let (mut devices, mut sensors) = (BTreeSet::new(), BTreeSet::new());
@@ -198,6 +226,9 @@ impl Config {
     }
 }
 
+/// Recorded samples are deleted after so many days.
+const SAMPLES_KEEP_DAYS: f64 = 14.0;
+const SAMPLES_KEEP_LEAST_DAYS: f64 = 0.01;
 /// Seconds of samples that wait while the detectors are busy.
 const QUEUE_S: f64 = 1.0;
 const QUEUE_LEAST_S: f64 = 0.05;
@@ -253,6 +284,10 @@ mod tests {
     const DEVICE: &str = "[[device]]\nname = 'west'\nsoapy = 'driver=x'\nrate = '2.4M'\ngain = 20\n\
                           [[device.channel]]\nsensor = 'a-west'\ncenter = '902.4M'\n";
 
+    const PERMISSION: &str = "[permission]\nreason = 'a'\ngranted_by = 'b'\nfrom = '2026-01-01T00:00:00Z'\n\
+                              until = '2026-01-02T00:00:00Z'\n\
+                              recipients = ['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p']\n";
+
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, text) in files {
@@ -302,6 +337,8 @@ mod tests {
             (format!("{DEVICE}{}", DEVICE.replacen("west", "east", 1)), vec!["a-west", "twice"]),
             (format!("queue_s = 99\n{DEVICE}"), vec!["queue_s"]),
             (DEVICE.replace("gain = 20\n", ""), vec!["west", "gain"]),
+            (format!("[samples]\nkeep_days = 99\n{DEVICE}"), vec!["keep_days", "99"]),
+            (format!("{PERMISSION}bands = []\n{DEVICE}"), vec!["permission", "bands"]),
             (format!("health = 'here'\n{DEVICE}"), vec!["c.toml:1:", "address"]),
         ] {
             let error = load(&[("c.toml", &text)]).expect_err(&text);

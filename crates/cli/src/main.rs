@@ -12,6 +12,7 @@ mod failure;
 mod gain;
 mod listen;
 mod live;
+mod samples;
 mod sigmf_sink;
 
 use clap::Parser;

@@ -8,6 +8,7 @@ pub mod devices;
 pub mod gain;
 pub mod hits;
 pub mod info;
+pub mod record;
 pub mod replay;
 pub mod run;
 pub mod simulate;
@@ -28,6 +29,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check(args) => check::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Accept(args) => accept::run(&args),
+        Command::Record(args) => record::run(&args),
         Command::Gain(args) => gain::run(&args),
         Command::Hits(args) => hits::run(&args),
         Command::Bench(args) => bench::run(&args),

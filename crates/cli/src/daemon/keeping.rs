@@ -4,6 +4,7 @@ use crate::archive::{About, Archive};
 use crate::config::{Config, STORE};
 use crate::failure::Failure;
 use crate::listen::{Listening, software};
+use crate::samples::Samples;
 use cellwarden_detect::Detector;
 use cellwarden_evidence::{EvidenceWriter, Keys};
 use cellwarden_locate::SensorInfo;
@@ -137,7 +138,7 @@ fn open_archive(data: &Path, config: &Config, listening: &Listening) -> Result<A
     let sensors = config.sensors().map(Arc::from).collect();
     let writer = EvidenceWriter::open(&data.join("evidence"), keys, config.evidence.clone()).map_err(Failure::run)?;
     writer.repairs().iter().for_each(|repair| tracing::warn!("Evidence: {repair}."));
-    Archive::new(about(listening), sensors, writer)
+    Archive::new(about(listening), sensors, writer, Samples::new(config, data))
         .map_err(|e| Failure::Run(format!("starting the evidence thread: {e}")))
 }
 

@@ -246,6 +246,7 @@ impl Daemon {
             ("data", new.data != old.data),
             ("store", new.store != old.store),
             ("evidence", new.evidence != old.evidence),
+            ("samples", new.samples_keep_days.to_bits() != old.samples_keep_days.to_bits()),
             ("health", new.health != old.health),
             ("queue_s", new.queue_s.to_bits() != old.queue_s.to_bits()),
         ] {
