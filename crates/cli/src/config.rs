@@ -17,6 +17,8 @@ pub const PATH: &str = "/etc/cellwarden/cellwarden.toml";
 const DATA: &str = "/var/lib/cellwarden";
 /// The store's file in the folder of data.
 pub const STORE: &str = "cellwarden.db";
+/// The folder of evidence, likewise.
+pub const EVIDENCE: &str = "evidence";
 
 /// What a box does.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! What a daemon keeps in its folder of data: the store of hits and health, and evidence. Nothing where it has no folder.
 
 use crate::archive::{About, Archive};
-use crate::config::{Config, STORE};
+use crate::config::{Config, EVIDENCE, STORE};
 use crate::failure::Failure;
 use crate::listen::{Listening, software};
 use crate::samples::Samples;
@@ -136,7 +136,7 @@ impl Keeping {
 fn open_archive(data: &Path, config: &Config, listening: &Listening) -> Result<Archive, Failure> {
     let keys = Keys::load_or_create(&data.join("keys")).map_err(Failure::run)?;
     let sensors = config.sensors().map(Arc::from).collect();
-    let writer = EvidenceWriter::open(&data.join("evidence"), keys, config.evidence.clone()).map_err(Failure::run)?;
+    let writer = EvidenceWriter::open(&data.join(EVIDENCE), keys, config.evidence.clone()).map_err(Failure::run)?;
     writer.repairs().iter().for_each(|repair| tracing::warn!("Evidence: {repair}."));
     Archive::new(about(listening), sensors, writer, Samples::new(config, data))
         .map_err(|e| Failure::Run(format!("starting the evidence thread: {e}")))
