@@ -80,11 +80,15 @@ fn the_gain_is_the_highest_at_which_the_phone_stays_at_the_target() {
 #[test]
 fn what_clips_in_the_air_or_beside_the_sensor_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
-    // A carrier of -34 dBm clips from 44 dB on, where a phone of -90 dBm would still be small.
-    let strong = config(folder.path(), "20", -34, "");
+    // A carrier of -54 dBm clips from 54 dB on where 0 dBm read full scale, and a phone of -90 dBm would still be small.
+    let strong = config(folder.path(), "20", -54, "").replace("full_dbm=10", "full_dbm=0");
     let (out, err, code) = run(folder.path(), &strong, &[&MEASURE[..], &["--phone-dbm", "-90"]].concat());
     assert_eq!(code, Some(0), "{out}{err}");
-    assert!(out.contains("gain = 40.0") && out.contains("in the air clips"), "{out}");
+    assert!(out.contains("gain = 52.0") && out.contains("in the air clips"), "{out}");
+    // One of -34 dBm leaks over the whole band: the floor is not the receiver's own.
+    let masked = config(folder.path(), "20", -34, "");
+    let (out, _, code) = run(folder.path(), &masked, &MEASURE);
+    assert!(code == Some(1) && out.contains("strong signal in the air"), "{out}");
     let (out, _, code) = run(folder.path(), &strong, &[&MEASURE[..], &["--phone-dbm", "20"]].concat());
     assert_eq!(code, Some(1), "{out}");
     assert!(out.contains("put an attenuator (pad) of at least"), "{out}");

@@ -1,6 +1,6 @@
 //! What the endpoint knows, between a snapshot and a question.
 
-use crate::commissioning::{AmbientLevels, Commissioning};
+use crate::commissioning::{AmbientLevels, CARRIERS_MOST, Commissioning};
 use crate::deaf::{Judge, Verdict};
 use crate::history::{BLOCKS_MOST, History, SENSORS_MOST};
 use crate::status::{self, SCHEMA, Status};
@@ -48,8 +48,15 @@ impl State {
         (self.latest, self.known) = (Some((snapshot, at)), None);
     }
 
-    pub(crate) fn ambient(&mut self, levels: AmbientLevels) {
+    pub(crate) fn ambient(&mut self, mut levels: AmbientLevels) {
         self.judge.ambient(&levels);
+        while levels.0.len() > SENSORS_MOST {
+            levels.0.pop_last();
+        }
+        for carriers in levels.0.values_mut() {
+            carriers.retain(|c| [c.center_hz, c.width_hz, c.level_dbfs].iter().all(|v| v.is_finite()));
+            carriers.truncate(2 * CARRIERS_MOST);
+        }
         self.ambient = levels;
     }
 

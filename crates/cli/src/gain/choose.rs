@@ -13,6 +13,8 @@ pub const THERMAL_DBM_PER_HZ: f64 = -174.0;
 const OWN_RISE: std::ops::RangeInclusive<f64> = 0.8..=1.2;
 /// With more samples at the converter's end, a floor is not what it would be.
 const FLOOR_CLIP_MOST: f64 = 1e-3;
+/// So far above what a strong signal leaks, a floor is right to 1 dB.
+const FLOOR_OVER_LEAK_DB: f64 = 6.0;
 /// Noise alone passes 0 dBFS in a sample of 10 million where it is 12 dB below: more is a signal that clips.
 const CLIP_MOST: f64 = 1e-6;
 
@@ -27,6 +29,8 @@ pub struct Step {
     pub clip_share: f64,
     /// Largest part of a sample, in dBFS.
     pub peak_dbfs: f64,
+    /// What the largest signal leaves of itself in the bins beside it, in dBFS/Hz: a floor near that is none.
+    pub leak_dbfs_per_hz: f64,
     /// Strongest carrier that was there all the time.
     pub strongest: Option<AmbientCarrier>,
 }
@@ -80,8 +84,9 @@ pub enum NoChoice {
     /// The floor says nothing of dBm.
     #[error(
         "the noise floor never rises dB for dB with the gain ({most:.2} dB per dB at most): the receiver's own noise is not heard \
-         above the converter's, so it cannot tell what a dBm reads. Do the steps go up to the highest gain (--gains), or does something \
-         in the air clip before? Else set the gain by hand"
+         above the converter's, nor above a strong signal in the air, so it cannot tell what a dBm reads. Do the steps go up to the \
+         highest gain (--gains)? Try again when the air is quiet, or with the antenna replaced by a 50-ohm load; else set the \
+         gain by hand"
     )]
     NeverItsOwn {
         /// The steepest rise.
@@ -116,9 +121,12 @@ pub enum NoChoice {
 }
 
 /// How the floor rose from the step before to each, in dB per dB: the receiver's own share of the noise, 0 to 1. None for the
-/// first, and where samples clip.
+/// first, where samples clip, and where a strong signal hides the floor.
 pub fn rises(steps: &[Step]) -> Vec<Option<f64>> {
-    let good = |s: &Step| s.clip_share <= FLOOR_CLIP_MOST && s.floor_dbfs_per_hz.is_finite();
+    let good = |s: &Step| {
+        let over_leak_db = s.floor_dbfs_per_hz - s.leak_dbfs_per_hz;
+        s.clip_share <= FLOOR_CLIP_MOST && over_leak_db >= FLOOR_OVER_LEAK_DB
+    };
     let rise = |pair: &[Step]| {
         let (dx, dy) = (pair[1].gain_db - pair[0].gain_db, pair[1].floor_dbfs_per_hz - pair[0].floor_dbfs_per_hz);
         (good(&pair[0]) && good(&pair[1]) && dx > 0.0).then(|| dy / dx)
@@ -194,6 +202,7 @@ mod tests {
             floor_dbfs_per_hz: db(undb(-168.0 + gain_db - full_dbm) + undb(converter_dbfs_per_hz)),
             clip_share: if gain_db >= clips_db { 1e-2 } else { 0.0 },
             peak_dbfs: -30.0,
+            leak_dbfs_per_hz: -200.0,
             strongest: None,
         };
         (0..=30).map(|i| step(2.0 * f64::from(i))).collect()
@@ -229,6 +238,9 @@ mod tests {
             loud.contains("+0.5 dBFS") && loud.contains("at least 7 dB") && loud.contains("--phone-dbm -27"),
             "{loud}"
         );
+        let mut masked = steps(10.0, -140.0, 99.0);
+        masked.iter_mut().for_each(|s| s.leak_dbfs_per_hz = s.floor_dbfs_per_hz - 3.0);
+        assert!(matches!(choose(&masked, &AIM), Err(NoChoice::NeverItsOwn { .. })));
         let mut clips = steps(10.0, -140.0, 99.0);
         clips[0].clip_share = 0.02;
         let clips = choose(&clips, &AIM).expect_err("clips").to_string();

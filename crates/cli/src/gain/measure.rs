@@ -6,6 +6,7 @@ use cellwarden_capture::config::{DeviceConfig, Gain};
 use cellwarden_capture::probe::{DeviceProbe, Range};
 use cellwarden_capture::process::supervisor::{DeviceHandle, spawn_device};
 use cellwarden_capture::{ReaderHandle, Waiting};
+use cellwarden_detect::config::FrameGeometry;
 use cellwarden_detect::convert::{convert, count_clipped};
 use cellwarden_detect::{Depth, DetectConfig, Detector, ambient};
 use cellwarden_types::{IqBlock, db};
@@ -74,6 +75,15 @@ pub fn step(
         }
     }
     channels.into_iter().enumerate().map(|(c, channel)| channel.result(&handle, c, gain_db)).collect()
+}
+
+/// What a tone of this level leaves in a bin of a Hann window at a fifth of the band from it, in dBFS/Hz.
+///
+/// Asymptotically 1 / (pi k (k² - 1)) of its amplitude, k bins away; the noise bandwidth is 1.5 bins (Harris 1978).
+fn leak_dbfs_per_hz(peak_dbfs: f64, rate_hz: f64) -> f64 {
+    let n = FrameGeometry::for_rate(rate_hz).n_fft as f64;
+    let k = n / 5.0;
+    peak_dbfs - 2.0 * db(std::f64::consts::PI * k * (k * k - 1.0)) - db(1.5 * rate_hz / n)
 }
 
 /// The usual reason why a device cannot be opened.
@@ -148,12 +158,14 @@ impl Channel {
             let text = format!("device {:?}, sensor {sensor:?}: too few samples came at {asked_db} dB", config.name);
             return Err(Failure::Run(format!("{text}: try with more --seconds")));
         };
-        let told = handle.status().channels.get(channel).and_then(|c| c.gain_db);
+        let told = handle.status().channels.get(channel).cloned();
+        let peak_dbfs = 2.0 * db(f64::from(self.peak));
         Ok(Step {
-            gain_db: told.unwrap_or(asked_db),
+            gain_db: told.as_ref().and_then(|t| t.gain_db).unwrap_or(asked_db),
             floor_dbfs_per_hz,
             clip_share: self.clipped as f64 / self.seen.max(1) as f64,
-            peak_dbfs: 2.0 * db(f64::from(self.peak)),
+            peak_dbfs,
+            leak_dbfs_per_hz: leak_dbfs_per_hz(peak_dbfs, told.map_or(config.rate.0, |t| t.rate.0)),
             strongest,
         })
     }
