@@ -111,6 +111,7 @@ fn the_holder_of_the_key_replays_what_the_box_recorded_and_cannot_read() {
 fn what_is_lost_is_told_and_is_a_gap_in_the_recording() {
     let folder = tempfile::tempdir().expect("a folder");
     let key = Identity::generate();
+    let outer = folder.path().to_owned();
     let config = config(folder.path(), (-1.0, 1.0), &key, ",faults=lose@200000:10007");
     let (out, err, code) = record(folder.path(), &config, "0.5");
     assert_eq!(code, Some(0), "{out}{err}");
@@ -119,6 +120,17 @@ fn what_is_lost_is_told_and_is_a_gap_in_the_recording() {
     let gaps: Vec<&Value> = replayed.iter().filter(|r| r["type"] == "gap").collect();
     assert_eq!(gaps.len(), 1, "{gaps:?}");
     assert_eq!((&gaps[0]["sample_start"], &gaps[0]["sample_count"]), (&200_000.into(), &10_007.into()));
+    // One that begins before the recording's end and ends after it counts up to there.
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config.replace("lose@200000:10007", "lose@400000:900000");
+    let config = config.replace(&data_of(&outer), &data_of(folder.path()));
+    let (out, err, code) = record(folder.path(), &config, "0.5");
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains("400000 samples") && out.contains("100000 samples were lost"), "{out}");
+}
+
+fn data_of(folder: &Path) -> String {
+    folder.join("data").display().to_string()
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::args::CheckArgs;
 use crate::cmd::replay::known_sensor;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::gain::file::{self, MeasuredGain};
+use crate::gain::kept::{self, MeasuredGain};
 use cellwarden_capture::config::{DeviceConfig, Origin};
 use cellwarden_capture::probe::misfits;
 use cellwarden_capture::receiver::probe_device;
@@ -51,7 +51,7 @@ fn check_configuration(path: &Path, with_devices: bool) -> Result<(), Failure> {
         }
     }
     let mut out = std::io::stdout().lock();
-    for gain in file::resolve(&mut config)? {
+    for gain in kept::resolve(&mut config)? {
         let MeasuredGain { sensor, gain_db, measured, .. } = gain;
         writeln!(out, "sensor {sensor:?}: its gain is {gain_db:.1} dB, measured {measured}")?;
     }

@@ -3,7 +3,7 @@
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::gain::choose::{Aim, Choice, Limit, Step, choose, rises};
-use crate::gain::file::{self, MeasuredGain};
+use crate::gain::kept::{self, MeasuredGain};
 use crate::gain::measure;
 use cellwarden_capture::config::{DeviceConfig, Origin};
 use cellwarden_capture::receiver::probe_device;
@@ -216,8 +216,8 @@ fn configure(args: &GainArgs, config: &Config, device: &DeviceConfig, gains: Vec
         }
         return Ok(writeln!(out, "Or gain = \"measured\" there, and --write here.\n")?);
     }
-    let path = file::path(config)?;
-    file::save(&path, gains)?;
+    let path = kept::path(config)?;
+    kept::save(&path, gains)?;
     writeln!(out, "Written to {}.", path.display())?;
     if !from_file {
         writeln!(out, "The configuration of {:?} does not use it yet: set gain = \"measured\" there.", device.name)?;

@@ -2,7 +2,7 @@
 
 use crate::config::{self, Config};
 use crate::failure::Failure;
-use crate::gain::{file, measure};
+use crate::gain::{kept, measure};
 use crate::samples::Samples;
 use cellwarden_capture::config::DeviceConfig;
 use cellwarden_capture::process::supervisor::spawn_device;
@@ -27,33 +27,34 @@ const TURN: Duration = Duration::from_millis(50);
 
 /// Record all of a receiver's band, encrypted, if the configuration has a permission for it
 ///
-/// Samples of a registration can hold a subscriber's identity in clear. So they are kept only under a [permission] in the
-/// configuration that says why, who allowed it, from when until when (31 days at most), which bands, and for whose public keys:
-///
-///   [permission]
-///   reason = "court order 12/2026"
-///   granted_by = "the governor"
-///   from = "2026-03-01T00:00:00Z"
-///   until = "2026-03-08T00:00:00Z"
-///   recipients = ["age1…"]                       # from age-keygen, on another machine: the box cannot read what it records
-///   bands = [{ low_hz = 880e6, high_hz = 915e6 }]
+/// Samples of a registration can hold a subscriber's identity in clear. So they are kept only under a permission in the
+/// configuration that says why, who allowed it, from when until when (31 days at most), which bands, and for whose public keys.
+/// The box cannot read what it records: private keys belong on another machine.
 ///
 /// Each channel of the device becomes NAME.sigmf-data.age and NAME.sigmf-meta.age in samples/ in the folder of data. What is
-/// permitted, written and deleted is logged to samples.jsonl there. They are deleted after [samples] keep_days (14). The daemon
-/// must not run: it holds the receivers. Ctrl-C ends the recording and keeps what was recorded.
-///
-/// Who holds the private key makes a SigMF recording of it, on their machine:
-///
-///   age -d -i key.txt NAME.sigmf-data.age > NAME.sigmf-data
-///   age -d -i key.txt NAME.sigmf-meta.age > NAME.sigmf-meta
-///   cellwarden replay NAME.sigmf-meta
+/// permitted, written and deleted is logged to samples.jsonl there. The files are deleted after 14 days, or what keep_days says
+/// in the configuration's samples. The daemon must not run: it holds the receivers. Ctrl-C ends the recording and keeps what was
+/// recorded.
 #[derive(Debug, Args)]
-#[command(
-    verbatim_doc_comment,
-    after_help = "Examples:
+#[command(after_help = "In the configuration:
+  [permission]
+  reason = \"court order 12/2026\"
+  granted_by = \"the governor\"
+  from = \"2026-03-01T00:00:00Z\"
+  until = \"2026-03-08T00:00:00Z\"
+  recipients = [\"age1…\"]                         # from age-keygen
+  bands = [{ low_hz = 880e6, high_hz = 915e6 }]    # each recording lies in one of them as a whole
+  [samples]
+  keep_days = 14
+
+Example:
   systemctl stop cellwarden
-  cellwarden record --device usb-1 --seconds 60"
-)]
+  cellwarden record --device usb-1 --seconds 60
+
+Who holds the private key makes a SigMF recording of it, on their machine:
+  age -d -i key.txt NAME.sigmf-data.age > NAME.sigmf-data
+  age -d -i key.txt NAME.sigmf-meta.age > NAME.sigmf-meta
+  cellwarden replay NAME.sigmf-meta")]
 pub struct RecordArgs {
     /// The configuration
     #[arg(long, value_name = "FILE.toml", default_value = config::PATH)]
@@ -82,7 +83,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     })?;
     let grant = grant.check(UtcNanos::now()).map_err(Failure::usage)?;
     config.no_daemon()?;
-    file::resolve(&mut config)?;
+    kept::resolve(&mut config)?;
     let device = config.chosen(Some(&args.device))?[0];
     for channel in &device.channels {
         // Refused before a device is opened. What is logged is what the device then takes.
@@ -260,14 +261,15 @@ impl Track<'_> {
         }
         let now = UtcNanos::now();
         let place = (block.start.0 + block.lost_before).saturating_sub(self.base);
-        let missing = place.saturating_sub(self.written + self.lost);
-        if missing > 0 {
-            self.lost += missing;
+        let left = ((most_s * self.first.rate.0) as u64).saturating_sub(self.written + self.lost);
+        let missing = place.saturating_sub(self.written + self.lost).min(left);
+        let left = left - missing;
+        self.lost += missing;
+        if missing > 0 && left > 0 {
             let (center, time) = (block.center, block.time);
             let capture = Capture { sample_start: self.written, center, time, global_index: Some(place) };
             self.file.capture(now, capture).map_err(Failure::run)?;
         }
-        let left = ((most_s * self.first.rate.0) as u64).saturating_sub(self.written + self.lost);
         let samples = left.min(block.samples() as u64);
         let bytes = &block.bytes[..samples as usize * block.format.bytes_per_sample()];
         match self.file.write(now, bytes) {

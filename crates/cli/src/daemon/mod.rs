@@ -7,7 +7,7 @@ use crate::args::{Format, ListenArgs};
 use crate::config::Config;
 use crate::engine::Event;
 use crate::failure::Failure;
-use crate::gain::file;
+use crate::gain::kept;
 use crate::listen::{Listening, Totals, emit, software};
 use crate::live::{Live, LiveSensor};
 use cellwarden_capture::process::supervisor::{DeviceHandle, DeviceStatus, spawn_device};
@@ -60,7 +60,7 @@ pub fn run(mut config: Config, file: Option<&Path>, args: &ListenArgs) -> Result
         return Err(Failure::Usage("--format sigmf annotates a recording: replay one".to_owned()));
     }
     config.site = args.site.clone().or(config.site);
-    for gain in file::resolve(&mut config)? {
+    for gain in kept::resolve(&mut config)? {
         let (sensor, gain_db, measured) = (&gain.sensor, gain.gain_db, gain.measured);
         tracing::info!(sensor, gain_db, %measured, "The gain is the one that was measured.");
     }
@@ -238,7 +238,7 @@ impl Daemon {
             Some(file) => Config::load(file)?,
             None => self.config.clone(),
         };
-        file::resolve(&mut new)?;
+        kept::resolve(&mut new)?;
         let old = &self.config;
         let mut wait = Vec::new();
         for (what, is_new) in [

@@ -212,7 +212,8 @@ mod tests {
             first.devices[0].channels.iter().map(|c| c.gain.clone()).collect::<Vec<_>>(),
             [Some(Gain::Overall(24.0)), Some(Gain::Overall(7.0))]
         );
-        let changes: [(&str, fn(&mut DeviceConfig)); 6] = [
+        type Change = fn(&mut DeviceConfig);
+        let changes: [(&str, Change); 6] = [
             ("driver=y", |d| d.soapy = Some("driver=y".to_owned())),
             ("2.5 MHz", |d| d.rate = Hertz(2.5e6)),
             ("897.4 MHz", |d| d.channels[0].center = Hertz(897.4e6)),
