@@ -79,6 +79,16 @@ pub enum Gain {
     Overall(f64),
     /// By stage.
     Stages(BTreeMap<String, f64>),
+    /// As a procedure measured it once: whoever opens the device puts the number in its place.
+    Measured(Measured),
+}
+
+/// The word `measured`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Measured {
+    /// `gain = "measured"`.
+    Measured,
 }
 
 /// Which kind of source a device is.
@@ -153,7 +163,7 @@ impl DeviceConfig {
             let numbers: Vec<f64> = match gain {
                 Some(Gain::Overall(db)) => vec![*db],
                 Some(Gain::Stages(stages)) => stages.values().copied().collect(),
-                None => Vec::new(),
+                Some(Gain::Measured(_)) | None => Vec::new(),
             };
             if numbers.iter().any(|db| !db.is_finite()) {
                 return Err(self.wrong("gain: not a number"));
@@ -171,6 +181,12 @@ impl DeviceConfig {
     /// The gain that counts for a channel.
     pub fn gain_of<'a>(&'a self, channel: &'a ChannelConfig) -> Option<&'a Gain> {
         channel.gain.as_ref().or(self.gain.as_ref())
+    }
+
+    /// The sensors whose gain is still to be put in the place of `measured`.
+    pub fn unmeasured(&self) -> impl Iterator<Item = &str> {
+        let is_open = |c: &&ChannelConfig| matches!(self.gain_of(c), Some(Gain::Measured(_)));
+        self.channels.iter().filter(is_open).map(|c| c.sensor.as_str())
     }
 
     fn wrong(&self, what: impl Into<String>) -> ConfigError {
@@ -221,5 +237,13 @@ mod tests {
         assert!(none.check().expect_err("no gain").to_string().contains("a-west"));
         none.channels.clear();
         assert!(none.check().is_err());
+        let mut measured: DeviceConfig = toml::from_str(
+            "name = 'w'\nsoapy = ''\nrate = 1e6\ngain = 'measured'\n[[channel]]\nsensor = 'a'\ncenter = 9e8",
+        )
+        .expect("a device");
+        assert_eq!((measured.check(), measured.unmeasured().collect::<Vec<_>>()), (Ok(()), vec!["a"]));
+        measured.channels[0].gain = Some(Gain::Overall(20.0));
+        assert_eq!(measured.unmeasured().next(), None);
+        assert!(toml::from_str::<DeviceConfig>("name = 'w'\nrate = 1e6\ngain = 'auto'\nchannel = []").is_err());
     }
 }

@@ -121,7 +121,7 @@ fn channel_misfits(config: &DeviceConfig, channel: &ChannelConfig, can: &Channel
                 }
             }
         }
-        None => {}
+        Some(Gain::Measured(_)) | None => {}
     }
     found
 }

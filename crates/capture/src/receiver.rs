@@ -106,6 +106,9 @@ pub fn open(config: &DeviceConfig) -> Result<Box<dyn Receiver>, SourceError> {
         reason,
     };
     config.check().map_err(|e| wrong(e.what))?;
+    if let Some(sensor) = config.unmeasured().next() {
+        return Err(wrong(format!("sensor {sensor:?}: gain = \"measured\" is no number yet")));
+    }
     match config.origin().map_err(|e| wrong(e.what))? {
         #[cfg(feature = "soapy")]
         Origin::Soapy(args) => Ok(Box::new(crate::soapy::SoapyReceiver::open(config, args)?)),

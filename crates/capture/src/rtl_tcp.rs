@@ -51,7 +51,7 @@ impl RtlTcpReceiver {
                 let error = io::Error::other("rtl_tcp has one gain: give a number in dB");
                 return Err(failed("setting the gain")(error));
             }
-            None => {
+            Some(Gain::Measured(_)) | None => {
                 let error = io::Error::other("no gain is given: add gain = 30 (dB), for levels place phones");
                 return Err(failed("setting the gain")(error));
             }

@@ -161,7 +161,8 @@ fn set(device: &Device, config: &DeviceConfig, channel: &ChannelConfig) -> Resul
                 device.set_gain_element(rx, number, stage.as_str(), *db).map_err(failed("setting a stage's gain"))?;
             }
         }
-        None => {}
+        // `receiver::open` lets none through that is not a number yet.
+        Some(Gain::Measured(_)) | None => {}
     }
     Ok(())
 }

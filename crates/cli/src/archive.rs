@@ -3,6 +3,7 @@
 //! Rows of the spectrogram are kept as they are for the first seconds of a hit and for the last ones; in between, of a call
 //! that lasts, each is the mean of a tenth of a second.
 
+use crate::samples::Samples;
 use cellwarden_detect::{Detector, Tiles};
 use cellwarden_evidence::{EvidenceInput, EvidenceWriter, SensorTiles};
 use cellwarden_locate::SensorInfo;
@@ -84,11 +85,16 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// For these sensors, in the order of their detectors; files go to `writer`.
+    /// For these sensors, in the order of their detectors; files go to `writer`. `samples` are deleted with old evidence.
     ///
     /// # Errors
     /// If there is no thread to be had.
-    pub fn new(about: About, sensors: Vec<Arc<str>>, mut writer: EvidenceWriter) -> std::io::Result<Self> {
+    pub fn new(
+        about: About,
+        sensors: Vec<Arc<str>>,
+        mut writer: EvidenceWriter,
+        samples: Samples,
+    ) -> std::io::Result<Self> {
         let (to_writer, inputs) = bounded::<Box<EvidenceInput>>(QUEUE);
         let missed = Arc::new(AtomicU64::new(0));
         let failures = Arc::clone(&missed);
@@ -97,6 +103,7 @@ impl Archive {
             if let Err(error) = rustix::process::nice(NICE) {
                 tracing::warn!("Evidence is written at the detectors' priority: {error}.");
             }
+            samples.expire();
             loop {
                 match inputs.recv_timeout(PRUNE_EVERY) {
                     Ok(input) => write(&mut writer, &input, &failures),
@@ -106,6 +113,7 @@ impl Archive {
                 if let Err(error) = writer.prune(UtcNanos::now()) {
                     tracing::error!("Deleting old evidence: {error}.");
                 }
+                samples.expire();
             }
         })?;
         let logs = sensors.iter().map(|_| SensorLog::default()).collect();

@@ -23,6 +23,9 @@ pub enum Command {
     Info(InfoArgs),
     Check(CheckArgs),
     Devices(DevicesArgs),
+    Accept(crate::cmd::accept::AcceptArgs),
+    Record(crate::cmd::record::RecordArgs),
+    Gain(crate::cmd::gain::GainArgs),
     Hits(crate::cmd::hits::HitsArgs),
     Plan(crate::cmd::plan::PlanArgs),
     Bench(BenchArgs),
@@ -289,9 +292,9 @@ pub enum VerdictFormat {
     Json,
 }
 
-/// Check evidence files: was anything changed, is any missing, do the bursts give the hit?
+/// Check evidence files and acceptance sheets: was anything changed, is any missing, do the bursts give the hit?
 ///
-/// Works on any machine, without the box that wrote the files. Three things are checked. Content: every part of a file has
+/// A file that ends in .json is a sheet of `cellwarden accept`: its signature is checked. All others are evidence. Works on any machine, without the box that wrote the files. Three things are checked. Content: every part of a file has
 /// the SHA-256 that the box signed. Origin: the signature is that of the box's key; the key has to come from
 /// somewhere else than the files (ask for the box's evidence.pub, or for the line that it holds). The hit: made again
 /// from the burst records in the file, it is the same.
@@ -305,9 +308,10 @@ pub enum VerdictFormat {
   cellwarden verify 00000017-20260301T060000.051050Z-a-west-897900k.h5 --key evidence.pub
   cellwarden verify --chain /var/lib/cellwarden/evidence --key 'cellwarden-ed25519 BASE64 NAME'
   cellwarden verify exported.h5 --chain /mnt/box/evidence --key evidence.pub    # and is it of that chain?
-  cellwarden verify exported.h5 --format json")]
+  cellwarden verify exported.h5 --format json
+  cellwarden verify a-west-20260301T060000Z.json --key evidence.pub             # the sheet of an acceptance")]
 pub struct VerifyArgs {
-    /// An evidence file; with --chain, it must belong to that chain
+    /// An evidence file (with --chain, it must belong to that chain), or an acceptance sheet
     #[arg(value_name = "FILE", required_unless_present = "chain")]
     pub files: Vec<PathBuf>,
     /// The box's public key, or a file that holds it; without, a file only proves that it was not changed since
@@ -352,7 +356,7 @@ pub struct StatusArgs {
     pub watch: bool,
 }
 
-fn host_and_port(text: &str) -> Result<String, String> {
+pub fn host_and_port(text: &str) -> Result<String, String> {
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, p)| p.parse::<u16>().ok());
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]%".contains(c);
     match port {

@@ -3,15 +3,23 @@
 use crate::engine::checked_rate;
 use crate::failure::Failure;
 use cellwarden_capture::config::DeviceConfig;
+use cellwarden_evidence::{DAYS_MOST, Permission};
 use cellwarden_plan::Section;
+use cellwarden_store::{StoreError, nobody_writes};
+use cellwarden_types::UtcNanos;
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Where the daemon looks when it is not told where.
 pub const PATH: &str = "/etc/cellwarden/cellwarden.toml";
 const DATA: &str = "/var/lib/cellwarden";
+/// The store's file in the folder of data.
+pub const STORE: &str = "cellwarden.db";
+/// The folder of evidence, likewise.
+pub const EVIDENCE: &str = "evidence";
 
 /// What a box does.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +32,10 @@ pub struct Config {
     pub store: cellwarden_store::Limits,
     /// How much evidence is kept, and how long.
     pub evidence: cellwarden_evidence::Limits,
+    /// The permission to keep samples, if there is one.
+    pub permission: Option<Permission>,
+    /// From the recording of samples to their deletion, in days.
+    pub samples_keep_days: f64,
     /// Where the health endpoint listens, if it does.
     pub health: Option<SocketAddr>,
     /// For `cellwarden plan`: which bands are wanted, and which machine it is.
@@ -45,6 +57,8 @@ struct File {
     queue_s: Option<f64>,
     store: Option<StoreLimits>,
     evidence: Option<cellwarden_evidence::Limits>,
+    permission: Option<Permission>,
+    samples: Option<SamplesKept>,
     health: Option<Endpoint>,
     #[serde(default, rename = "plan")]
     _plan: Option<serde::de::IgnoredAny>,
@@ -61,6 +75,13 @@ struct File {
 struct StoreLimits {
     age_days: Option<u32>,
     size_mb: Option<u32>,
+}
+
+/// How long samples are kept that a permission allows.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SamplesKept {
+    keep_days: f64,
 }
 
 impl StoreLimits {
@@ -102,6 +123,8 @@ impl Config {
             data: None,
             store: Default::default(),
             evidence: Default::default(),
+            permission: None,
+            samples_keep_days: SAMPLES_KEEP_DAYS,
             health: None,
             plan: None,
             devices: vec![device],
@@ -122,6 +145,8 @@ impl Config {
             whole.queue_s = more.queue_s.or(whole.queue_s);
             whole.store = more.store.or(whole.store);
             whole.evidence = more.evidence.or(whole.evidence);
+            whole.permission = more.permission.or(whole.permission);
+            whole.samples = more.samples.or(whole.samples);
             whole.health = more.health.or(whole.health);
             whole.section = more.section.or(whole.section);
             whole.device.extend(more.device);
@@ -133,6 +158,8 @@ impl Config {
             data: Some(whole.data.map_or_else(|| PathBuf::from(DATA), seen)),
             store: whole.store.map(StoreLimits::limits).unwrap_or_default(),
             evidence: whole.evidence.unwrap_or_default(),
+            permission: whole.permission,
+            samples_keep_days: whole.samples.map_or(SAMPLES_KEEP_DAYS, |s| s.keep_days),
             health: match whole.health {
                 Some(Endpoint::At(address)) => Some(address),
                 Some(Endpoint::Off) => None,
@@ -155,6 +182,13 @@ impl Config {
         if !(QUEUE_LEAST_S..=QUEUE_MOST_S).contains(&self.queue_s) {
             return Err(format!("queue_s: {} is not from {QUEUE_LEAST_S} to {QUEUE_MOST_S} s", self.queue_s));
         }
+        if let Some(permission) = &self.permission {
+            permission.clone().check(UtcNanos::now()).map_err(|e| e.to_string())?;
+        }
+        if !(SAMPLES_KEEP_LEAST_DAYS..=DAYS_MOST).contains(&self.samples_keep_days) {
+            let days = self.samples_keep_days;
+            return Err(format!("samples: keep_days: {days} is not from {SAMPLES_KEEP_LEAST_DAYS} to {DAYS_MOST}"));
+        }
         self.store.check().map_err(|e| e.to_string())?;
         let (mut devices, mut sensors) = (BTreeSet::new(), BTreeSet::new());
         for device in &self.devices {
@@ -175,12 +209,39 @@ impl Config {
         Ok(())
     }
 
+    /// Its device of that name, or all.
+    pub fn chosen(&self, device: Option<&str>) -> Result<Vec<&DeviceConfig>, Failure> {
+        let chosen: Vec<&DeviceConfig> =
+            self.devices.iter().filter(|d| device.is_none_or(|name| name == d.name)).collect();
+        match device {
+            Some(name) if chosen.is_empty() => {
+                let known: Vec<&str> = self.devices.iter().map(|d| d.name.as_str()).collect();
+                Err(Failure::Usage(format!("--device {name:?}: the configuration has {}", known.join(", "))))
+            }
+            _ => Ok(chosen),
+        }
+    }
+
+    /// That no daemon runs which holds the receivers.
+    pub fn no_daemon(&self) -> Result<(), Failure> {
+        let Some(data) = &self.data else { return Ok(()) };
+        nobody_writes(&data.join(STORE)).map_err(|error| match error {
+            StoreError::InUse { .. } => Failure::Run(format!(
+                "{error}: the daemon runs and holds the receivers: end it first (systemctl stop cellwarden), and start it after"
+            )),
+            error => Failure::run(error),
+        })
+    }
+
     /// The names of its sensors, in order.
     pub fn sensors(&self) -> impl Iterator<Item = &str> {
         self.devices.iter().flat_map(|d| d.channels.iter().map(|c| c.sensor.as_str()))
     }
 }
 
+/// Recorded samples are deleted after so many days.
+const SAMPLES_KEEP_DAYS: f64 = 14.0;
+const SAMPLES_KEEP_LEAST_DAYS: f64 = 0.01;
 /// Seconds of samples that wait while the detectors are busy.
 const QUEUE_S: f64 = 1.0;
 const QUEUE_LEAST_S: f64 = 0.05;
@@ -198,6 +259,18 @@ fn read(path: &Path) -> Result<File, Failure> {
     })?;
     file.section = Section::parse(&text, &path.display().to_string()).map_err(Failure::usage)?;
     Ok(file)
+}
+
+/// SHA-256 of a configuration's file and of each of its parts, by path.
+pub fn files_sha256(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let mut files = vec![path.to_owned()];
+    files.extend(parts(&path.parent().unwrap_or(Path::new("")).join("conf.d"))?);
+    let hash = |file: &PathBuf| {
+        let bytes = std::fs::read(file).map_err(|e| Failure::Usage(format!("reading {}: {e}", file.display())))?;
+        let digest: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        Ok((file.display().to_string(), digest))
+    };
+    files.iter().map(hash).collect()
 }
 
 /// The `.toml` files of a folder, sorted; none where there is no folder.
@@ -225,6 +298,10 @@ mod tests {
 
     const DEVICE: &str = "[[device]]\nname = 'west'\nsoapy = 'driver=x'\nrate = '2.4M'\ngain = 20\n\
                           [[device.channel]]\nsensor = 'a-west'\ncenter = '902.4M'\n";
+
+    const PERMISSION: &str = "[permission]\nreason = 'a'\ngranted_by = 'b'\nfrom = '2026-01-01T00:00:00Z'\n\
+                              until = '2026-01-02T00:00:00Z'\n\
+                              recipients = ['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p']\n";
 
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
@@ -276,6 +353,8 @@ mod tests {
             (format!("queue_s = 99\n{DEVICE}"), vec!["queue_s"]),
             (DEVICE.replace("gain = 20\n", ""), vec!["west", "gain"]),
             (format!("{DEVICE}[plan]\nbands = 8\n"), vec!["c.toml:10:9", "sequence"]),
+            (format!("[samples]\nkeep_days = 99\n{DEVICE}"), vec!["keep_days", "99"]),
+            (format!("{PERMISSION}bands = []\n{DEVICE}"), vec!["permission", "bands"]),
             (format!("health = 'here'\n{DEVICE}"), vec!["c.toml:1:", "address"]),
         ] {
             let error = load(&[("c.toml", &text)]).expect_err(&text);

@@ -1,14 +1,18 @@
 //! The command `cellwarden`: listens to recordings (and radios), finds phones, says where.
 
+mod accept;
 mod archive;
 mod args;
+mod client;
 mod cmd;
 mod config;
 mod daemon;
 mod engine;
 mod failure;
+mod gain;
 mod listen;
 mod live;
+mod samples;
 mod sigmf_sink;
 
 use clap::Parser;

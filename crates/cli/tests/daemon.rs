@@ -57,6 +57,18 @@ fn hits_are_stored_with_evidence_and_health_is_told() {
     assert!(kept >= announced.len().min(3), "{kept}: {}", std::fs::read_to_string(log_path).expect("a log"));
     let (verdict, code) = cellwarden(&["verify", "--chain", &evidence, "--key", &key]);
     assert_eq!(code, Some(0), "{verdict}");
+    // A mark of a hit is one of its evidence, set while the daemon has the folder.
+    let marks = || {
+        let names = std::fs::read_dir(&evidence).expect("a folder").map(|e| e.expect("an entry").file_name());
+        names.map(|n| n.to_string_lossy().into_owned()).filter(|n| n.ends_with(".keep")).collect::<Vec<_>>()
+    };
+    let (_, code) = cellwarden(&["hits", "--store", &store, "--keep", &announced[0], "--why", "case 17"]);
+    assert_eq!(code, Some(0));
+    assert!(marks().len() == 1 && marks()[0].contains(&announced[0]), "{:?}", marks());
+    let (verdict, code) = cellwarden(&["verify", "--chain", &evidence, "--key", &key]);
+    assert_eq!(code, Some(0), "{verdict}");
+    let (_, code) = cellwarden(&["hits", "--store", &store, "--unkeep", &announced[0]]);
+    assert_eq!((code, marks()), (Some(0), Vec::new()));
     assert!(verdict.contains("the same"), "{verdict}");
     // No sample is kept anywhere.
     let entries = std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").file_name());

@@ -17,6 +17,7 @@
 //! assert!(bursts.is_empty(), "silence holds no phone");
 //! ```
 
+pub mod ambient;
 pub mod candidate;
 pub mod channelize;
 pub mod classify;

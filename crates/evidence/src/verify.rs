@@ -38,7 +38,7 @@ pub struct Check {
 }
 
 impl Check {
-    fn new(part: impl Into<String>, outcome: Outcome, said: impl Into<String>) -> Self {
+    pub(crate) fn new(part: impl Into<String>, outcome: Outcome, said: impl Into<String>) -> Self {
         Self { part: part.into(), outcome, said: said.into() }
     }
 }
@@ -173,22 +173,27 @@ fn check_seal(verified: &mut Verified, seal: &Seal, manifest: &str, key: Option<
     } else {
         verified.say("signature", Outcome::DoesNotFit, "the signature is not that of the key that the seal names");
     }
-    match key {
-        None => verified.say(
-            "key",
-            Outcome::NotChecked,
-            "no key was given to hold it against: whoever changes a file can sign it with a key of their own",
-        ),
-        Some(key) if *key == seal.key => verified.say("key", Outcome::Fits, format!("it is {}, as given", key.name())),
-        Some(key) => {
-            let said = format!("it is signed by {}, and not by {}, which was given", seal.key.name(), key.name());
-            verified.say("key", Outcome::DoesNotFit, said);
-        }
-    }
+    verified.checks.push(key_check(&seal.key, key));
     let name = verified.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     if name != seal.file && name != format!("{}{PART}", seal.file) {
         let said = format!("the box called it {:?}; a file may be renamed", seal.file);
         verified.say("name", Outcome::NotChecked, said);
+    }
+}
+
+/// Whether `signer` is the key that was given.
+pub(crate) fn key_check(signer: &PublicKey, given: Option<&PublicKey>) -> Check {
+    match given {
+        None => {
+            let said =
+                "no key was given to hold it against: whoever changes a file can sign it with a key of their own";
+            Check::new("key", Outcome::NotChecked, said)
+        }
+        Some(key) if key == signer => Check::new("key", Outcome::Fits, format!("it is {}, as given", key.name())),
+        Some(key) => {
+            let said = format!("it is signed by {}, and not by {}, which was given", signer.name(), key.name());
+            Check::new("key", Outcome::DoesNotFit, said)
+        }
     }
 }
 

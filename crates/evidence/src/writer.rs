@@ -1,9 +1,10 @@
 //! Writes evidence files, keeps their chain, and deletes them when it is time.
 
-use crate::chain::{self, CHAIN_FILE, Chain, EXTENSION, Entry, KEEP, PART};
+use crate::chain::{self, CHAIN_FILE, Chain, EXTENSION, Entry, PART};
 use crate::content::{Hash, Item};
 use crate::error::{EvidenceError, io_at, sync_folder};
 use crate::input::{EvidenceInput, Limits};
+use crate::keep;
 use crate::keys::Keys;
 use crate::remake::{self, Remade};
 use crate::seal::{MANIFEST, SEAL, Seal, Tombstone, manifest};
@@ -220,9 +221,7 @@ impl EvidenceWriter {
     /// # Errors
     /// If there is no such file, or the mark cannot be written.
     pub fn keep(&self, sequence: u64, reason: &str) -> Result<(), EvidenceError> {
-        let mark = self.mark(sequence)?;
-        fs::write(&mark, format!("{reason}\n")).map_err(io_at("marking", &mark))?;
-        sync_folder(&self.dir)
+        keep::set(&self.dir, self.name(sequence)?, Some(reason))
     }
 
     /// Takes such a mark away.
@@ -230,24 +229,15 @@ impl EvidenceWriter {
     /// # Errors
     /// If there is no such file, or the mark cannot be deleted.
     pub fn release(&self, sequence: u64) -> Result<(), EvidenceError> {
-        let mark = self.mark(sequence)?;
-        match fs::remove_file(&mark) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_at("deleting", &mark)(e)),
-            _ => sync_folder(&self.dir),
-        }
+        keep::set(&self.dir, self.name(sequence)?, None)
     }
 
-    fn mark(&self, sequence: u64) -> Result<PathBuf, EvidenceError> {
+    fn name(&self, sequence: u64) -> Result<&str, EvidenceError> {
         let seal = self.present.iter().find(|s| s.sequence == sequence);
-        let seal = seal.ok_or_else(|| EvidenceError::Input {
+        seal.map(|s| s.file.as_str()).ok_or_else(|| EvidenceError::Input {
             hit: format!("number {sequence}"),
             what: "there is no such file, or it was deleted".to_owned(),
-        })?;
-        Ok(self.mark_of(&seal.file))
-    }
-
-    fn mark_of(&self, name: &str) -> PathBuf {
-        self.dir.join(format!("{name}{KEEP}"))
+        })
     }
 
     fn remove(&self, seal: &Seal) -> Result<(), EvidenceError> {
@@ -283,7 +273,7 @@ impl EvidenceWriter {
                 left.push(seal);
                 continue;
             };
-            if self.mark_of(&seal.file).exists() {
+            if keep::mark_of(&self.dir, &seal.file).exists() {
                 pruned.kept.push(seal.file.clone());
                 left.push(seal);
                 continue;

@@ -7,7 +7,7 @@ mod common;
 
 use cellwarden_evidence::{
     CHAIN_FILE, ChainVerified, EvidenceError, EvidenceFile, EvidenceWriter, Hash, KEEP, Limits, Outcome, ReadIn,
-    verify_chain,
+    keep_hit, verify_chain,
 };
 use common::{Bench, input, start};
 use std::fs;
@@ -32,6 +32,24 @@ fn lines(bench: &Bench) -> Vec<String> {
 
 fn put(bench: &Bench, lines: &[String]) {
     fs::write(bench.dir().join(CHAIN_FILE), lines.concat()).unwrap();
+}
+
+#[test]
+fn a_hit_is_kept_from_beside_the_writer() {
+    let bench = Bench::new();
+    let hit = input("gsm").hit.id;
+    let files = bench.write(2);
+    let mut writer = bench.open(Limits { keep_days: 0.0, ..Limits::default() });
+    assert_eq!(keep_hit(&bench.dir(), "another", Some("case 7")).unwrap(), [""; 0]);
+    let kept = keep_hit(&bench.dir(), &hit, Some("case 7")).unwrap();
+    assert!(!kept.is_empty() && kept.iter().all(|k| files.iter().any(|f| name(f) == *k)), "{kept:?}");
+    let later = start().plus_seconds(9e9);
+    let pruned = writer.prune(later).unwrap();
+    assert_eq!((pruned.kept, pruned.deleted.len()), (kept.clone(), 2 - kept.len()));
+    assert_eq!(wrong(&check(&bench, &[])), Vec::<String>::new());
+    assert_eq!(keep_hit(&bench.dir(), &hit, None).unwrap(), kept);
+    assert_eq!(writer.prune(later).unwrap().deleted.len(), kept.len());
+    assert_eq!(wrong(&check(&bench, &[])), Vec::<String>::new());
 }
 
 #[test]

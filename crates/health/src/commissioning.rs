@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::history::SENSORS_MOST;
+use cellwarden_types::AmbientCarrier;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,17 +12,6 @@ use std::path::Path;
 pub const CARRIERS_MOST: usize = 32;
 /// A file of 64 sensors with 32 carriers each is below 300 kB.
 const FILE_MOST_BYTES: u64 = 4 << 20;
-
-/// A carrier that is always in the air, such as a base station's.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AmbientCarrier {
-    /// Its middle, in hertz.
-    pub center_hz: f64,
-    /// The width that its level is measured in, in hertz.
-    pub width_hz: f64,
-    /// Its level, noise included, in dBFS.
-    pub level_dbfs: f64,
-}
 
 /// Levels of ambient carriers as they are now, by sensor. The daemon measures them as often as it comes by: once in a
 /// minute is enough, and carriers that were not measured anew may be left out.

@@ -58,7 +58,7 @@ impl Shared {
             state.take(snapshot, at);
         }
         if let Some(levels) = ambient {
-            state.ambient(&levels);
+            state.ambient(levels);
         }
         state
     }

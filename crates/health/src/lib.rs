@@ -18,7 +18,8 @@ pub mod status;
 pub mod table;
 pub mod window;
 
-pub use commissioning::{AmbientCarrier, AmbientLevels, Commissioning};
+pub use cellwarden_types::AmbientCarrier;
+pub use commissioning::{AmbientLevels, CARRIERS_MOST, Commissioning};
 pub use deaf::{Judge, Judgement, Silence, Verdict};
 pub use endpoint::{DEFAULT_ADDRESS, Health, HealthConfig};
 pub use error::Error;

@@ -1,6 +1,6 @@
 //! What the endpoint knows, between a snapshot and a question.
 
-use crate::commissioning::{AmbientLevels, Commissioning};
+use crate::commissioning::{AmbientLevels, CARRIERS_MOST, Commissioning};
 use crate::deaf::{Judge, Verdict};
 use crate::history::{BLOCKS_MOST, History, SENSORS_MOST};
 use crate::status::{self, SCHEMA, Status};
@@ -20,6 +20,7 @@ pub(crate) struct State {
     stale_after: Duration,
     pub(crate) history: History,
     judge: Judge,
+    ambient: AmbientLevels,
     latest: Option<(BoxHealth, Instant)>,
     /// Computed once for a snapshot, however often it is asked for.
     known: Option<(Windows, Vec<Verdict>)>,
@@ -32,6 +33,7 @@ impl State {
             stale_after,
             history: History::new(),
             judge: Judge::new(commissioning),
+            ambient: AmbientLevels::default(),
             latest: None,
             known: None,
         }
@@ -46,8 +48,16 @@ impl State {
         (self.latest, self.known) = (Some((snapshot, at)), None);
     }
 
-    pub(crate) fn ambient(&mut self, levels: &AmbientLevels) {
-        self.judge.ambient(levels);
+    pub(crate) fn ambient(&mut self, mut levels: AmbientLevels) {
+        self.judge.ambient(&levels);
+        while levels.0.len() > SENSORS_MOST {
+            levels.0.pop_last();
+        }
+        for carriers in levels.0.values_mut() {
+            carriers.retain(|c| [c.center_hz, c.width_hz, c.level_dbfs].iter().all(|v| v.is_finite()));
+            carriers.truncate(2 * CARRIERS_MOST);
+        }
+        self.ambient = levels;
     }
 
     pub(crate) fn latest(&self) -> Option<&BoxHealth> {
@@ -87,6 +97,7 @@ impl State {
             health: self.latest().cloned(),
             windows,
             verdicts,
+            ambient: self.ambient.clone(),
             wrong,
         }
     }

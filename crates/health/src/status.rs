@@ -1,5 +1,6 @@
 //! What `/status.json` says: the last snapshot, the windows, the verdicts, and what is wrong in words.
 
+use crate::commissioning::AmbientLevels;
 use crate::deaf::{Judgement, Verdict};
 use crate::window::{SensorWindow, Windows};
 use cellwarden_types::{BoxHealth, SensorHealth, SensorState};
@@ -30,6 +31,9 @@ pub struct Status {
     pub windows: Windows,
     /// How well each sensor hears.
     pub verdicts: Vec<Verdict>,
+    /// Levels of carriers that are always in the air, as they were measured last.
+    #[serde(default)]
+    pub ambient: AmbientLevels,
     /// What somebody should look at, in words; empty if all is well.
     pub wrong: Vec<String>,
 }

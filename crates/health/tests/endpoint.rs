@@ -2,7 +2,7 @@
 
 mod common;
 
-use cellwarden_health::{AmbientLevels, Commissioning, Error, Health, HealthConfig, Status};
+use cellwarden_health::{AmbientCarrier, AmbientLevels, Commissioning, Error, Health, HealthConfig, Status};
 use cellwarden_types::SensorState;
 use common::{advance, sensor, snapshot};
 use std::collections::{BTreeMap, BTreeSet};
@@ -268,11 +268,16 @@ fn status_holds_snapshot_windows_and_verdicts() {
     snapshot.store_trouble = Some("the disk is full".to_owned());
     snapshot.sensors[1].last_error = Some("x".repeat(100_000));
     health.publish(snapshot.clone());
-    health.publish_ambient(AmbientLevels(BTreeMap::from([("nobody".to_owned(), Vec::new())])));
+    let carrier = |level_dbfs| AmbientCarrier { center_hz: 898.4e6, width_hz: 200e3, level_dbfs };
+    health.publish_ambient(AmbientLevels(BTreeMap::from([(
+        "a-west".to_owned(),
+        vec![carrier(-60.0), carrier(f64::NAN)],
+    )])));
     let (code, text) = get(health.address(), "/status.json");
     assert_eq!(code, 200);
     assert!(text.len() < 50_000, "{}", text.len());
     let status: Status = serde_json::from_str(&text).unwrap();
+    assert_eq!(status.ambient.0["a-west"], [carrier(-60.0)]);
     assert!(status.fresh && status.age_s.unwrap() < 5.0);
     assert_eq!(status.windows_of("a-west")[1].lost.overflow, 3_000_000);
     assert_eq!(status.health.as_ref().unwrap().sensors[1].drift_ppm, None);

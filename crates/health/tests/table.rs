@@ -2,7 +2,7 @@
 
 mod common;
 
-use cellwarden_health::{History, Judge, Judgement, Status, Verdict, table};
+use cellwarden_health::{AmbientLevels, History, Judge, Judgement, Status, Verdict, table};
 use cellwarden_types::{BoxHealth, Hertz, SensorState};
 use common::{advance, sensor, snapshot};
 
@@ -63,6 +63,7 @@ fn finish(health: BoxHealth, history: &History, judge: &Judge) -> Status {
         windows: history.windows(),
         health: Some(health),
         verdicts,
+        ambient: AmbientLevels::default(),
         wrong,
     }
 }
@@ -98,6 +99,7 @@ fn an_empty_box_and_a_good_one_say_so() {
         health: None,
         windows: History::new().windows(),
         verdicts: Vec::new(),
+        ambient: AmbientLevels::default(),
         wrong: vec!["the daemon has made no snapshot yet".to_owned()],
     };
     assert_eq!(table::render(&none, false), "no snapshot yet\n\nWrong:\n- the daemon has made no snapshot yet\n");

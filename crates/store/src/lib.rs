@@ -85,7 +85,8 @@ mod store;
 
 pub use error::StoreError;
 pub use limits::Limits;
-pub use mark::{WHY_CHARS, mark_kept};
+pub use lock::nobody_writes;
+pub use mark::{WHY_CHARS, mark_kept, note};
 pub use notice::Notice;
 pub use orphan::ENDED_UNHEARD;
 pub use query::{Event, EventLevel, GapRecord, HitCursor, HitPage, HitQuery, PAGE_MOST, Page, Span, StoredHit};

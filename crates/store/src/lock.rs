@@ -1,10 +1,20 @@
 //! One writer at a time: a lock that the kernel takes back when its process ends, however that comes.
 
 use crate::StoreError;
+use crate::link::beside;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
+
+/// That no process writes the store at `path` at this moment: a daemon that runs does, as long as it runs.
+///
+/// # Errors
+/// If one does, or the lock cannot be looked at.
+pub fn nobody_writes(path: &Path) -> Result<(), StoreError> {
+    let lock = beside(path, ".lock");
+    if lock.exists() { Lock::take(path, &lock).map(drop) } else { Ok(()) }
+}
 
 #[derive(Debug)]
 pub(crate) struct Lock {

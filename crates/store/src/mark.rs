@@ -23,17 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// store cannot be written.
 pub fn mark_kept(path: &Path, id: &str, keep: bool, why: &str, now: UtcNanos) -> Result<(), StoreError> {
     let why = checked_why(keep, why)?;
-    if !path.is_file() {
-        return Err(StoreError::NotFound { path: path.to_owned() });
-    }
+    let mut connection = open(path)?;
     let wrong = |source| StoreError::Database { doing: "marking a hit in", path: path.to_owned(), source };
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(wrong)?;
-    connection.busy_timeout(PATIENCE).map_err(wrong)?;
-    verify(&connection, path).map_err(|no| match no {
-        NoLink::Refused(error) | NoLink::Failed(_, error) => error,
-        NoLink::Corrupt(why) => StoreError::Unavailable { why: format!("{} is damaged: {why}", path.display()) },
-    })?;
     // Somebody decided that: it shall survive a power cut.
     connection.pragma_update(None, "synchronous", "FULL").map_err(wrong)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrong)?;
@@ -43,11 +34,45 @@ pub fn mark_kept(path: &Path, id: &str, keep: bool, why: &str, now: UtcNanos) ->
         return Err(StoreError::NoSuchHit { id: id.to_owned() });
     }
     // On a full disk there may be no room for the event: the mark itself is what counts.
-    let age = "SELECT coalesce(max(value), 0) FROM meta WHERE name = 'age_ns'";
-    let _ = connection
-        .query_row(age, [], |row| row.get(0))
-        .and_then(|age_ns| write_event(&connection, now, age_ns, EventLevel::Info, None, &event(id, keep, why)));
+    let _ = say(&connection, EventLevel::Info, None, &event(id, keep, why), now);
     Ok(())
+}
+
+/// Notes an event in the store at `path`, with a sensor where it is one's; a daemon may run meanwhile.
+///
+/// # Errors
+/// If there is no such store, or it cannot be written.
+pub fn note(path: &Path, level: EventLevel, sensor: Option<&str>, text: &str, now: UtcNanos) -> Result<(), StoreError> {
+    let connection = open(path)?;
+    let wrong = |source| StoreError::Database { doing: "noting an event in", path: path.to_owned(), source };
+    say(&connection, level, sensor, text, now).map_err(wrong)
+}
+
+fn open(path: &Path) -> Result<Connection, StoreError> {
+    if !path.is_file() {
+        return Err(StoreError::NotFound { path: path.to_owned() });
+    }
+    let wrong = |source| StoreError::Database { doing: "opening", path: path.to_owned(), source };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(wrong)?;
+    connection.busy_timeout(PATIENCE).map_err(wrong)?;
+    verify(&connection, path).map_err(|no| match no {
+        NoLink::Refused(error) | NoLink::Failed(_, error) => error,
+        NoLink::Corrupt(why) => StoreError::Unavailable { why: format!("{} is damaged: {why}", path.display()) },
+    })?;
+    Ok(connection)
+}
+
+fn say(
+    connection: &Connection,
+    level: EventLevel,
+    sensor: Option<&str>,
+    text: &str,
+    now: UtcNanos,
+) -> rusqlite::Result<()> {
+    let age = "SELECT coalesce(max(value), 0) FROM meta WHERE name = 'age_ns'";
+    let age_ns = connection.query_row(age, [], |row| row.get(0))?;
+    write_event(connection, now, age_ns, level, sensor, text)
 }
 
 /// The reason, if it is one.

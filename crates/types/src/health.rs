@@ -65,6 +65,17 @@ pub struct SensorHealth {
     pub temperature_celsius: Option<f64>,
 }
 
+/// A carrier that is always in the air, such as a base station's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AmbientCarrier {
+    /// Its middle, in hertz.
+    pub center_hz: f64,
+    /// The width that its level is measured in, in hertz.
+    pub width_hz: f64,
+    /// Its level, noise included, in dBFS.
+    pub level_dbfs: f64,
+}
+
 /// A box at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BoxHealth {

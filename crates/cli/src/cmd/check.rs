@@ -5,10 +5,13 @@ use crate::cmd::plan;
 use crate::cmd::replay::known_sensor;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::gain::kept::{self, MeasuredGain};
 use cellwarden_capture::config::{DeviceConfig, Origin};
 use cellwarden_capture::probe::misfits;
 use cellwarden_capture::receiver::probe_device;
+use cellwarden_evidence::Permission;
 use cellwarden_locate::Site;
+use cellwarden_types::{Hertz, UtcNanos};
 use std::io::Write;
 use std::path::Path;
 
@@ -44,7 +47,7 @@ fn check_site(path: &Path) -> Result<(), Failure> {
 }
 
 fn check_configuration(path: &Path, with_devices: bool) -> Result<(), Failure> {
-    let config = Config::load(path)?;
+    let mut config = Config::load(path)?;
     if let Some(section) = &config.plan {
         plan::check_section(section, path)?;
     }
@@ -55,9 +58,14 @@ fn check_configuration(path: &Path, with_devices: bool) -> Result<(), Failure> {
         }
     }
     let mut out = std::io::stdout().lock();
+    for gain in kept::resolve(&mut config)? {
+        let MeasuredGain { sensor, gain_db, measured, .. } = gain;
+        writeln!(out, "sensor {sensor:?}: its gain is {gain_db:.1} dB, measured {measured}")?;
+    }
     for device in config.devices.iter().filter(|_| with_devices) {
         writeln!(out, "{}", check_device(device)?)?;
     }
+    writeln!(out, "{}", permission(&config, UtcNanos::now()))?;
     let (devices, sensors) = (config.devices.len(), config.sensors().count());
     writeln!(out, "{}: good: {devices} devices, {sensors} sensors", path.display())?;
     Ok(())
@@ -74,4 +82,26 @@ fn check_device(config: &DeviceConfig) -> Result<String, Failure> {
         return Ok(format!("device {:?}: can do what is asked ({}, {})", config.name, probe.driver, probe.hardware));
     }
     Err(Failure::Usage(format!("device {:?}: {}", config.name, found.join("; "))))
+}
+
+/// Whether samples may be recorded, in words.
+fn permission(config: &Config, now: UtcNanos) -> String {
+    let Some(permission) = &config.permission else {
+        return "permission: none: samples cannot be recorded".to_owned();
+    };
+    let Permission { reason, granted_by, from, until, recipients, bands } = permission;
+    let state = if now < *from {
+        format!("samples may be recorded from {from} on, until {until}")
+    } else if now < *until {
+        format!("SAMPLES MAY BE RECORDED until {until}")
+    } else {
+        format!("over since {until}: samples cannot be recorded")
+    };
+    let bands: Vec<String> = bands.iter().map(|b| format!("{} to {}", Hertz(b.low_hz), Hertz(b.high_hz))).collect();
+    format!(
+        "permission: {state}; {reason:?}, granted by {granted_by:?}; {}; {} may read them; deleted after {} days",
+        bands.join(", "),
+        if recipients.len() == 1 { "1 key".to_owned() } else { format!("{} keys", recipients.len()) },
+        config.samples_keep_days
+    )
 }

@@ -1,13 +1,15 @@
 //! `cellwarden hits`: what the store holds, and marks on it.
 
+use crate::config::EVIDENCE;
 use crate::failure::Failure;
 use crate::listen::colour_wanted;
+use cellwarden_evidence::keep_hit;
 use cellwarden_report::{OutputFormat, sink};
 use cellwarden_store::{HitQuery, Reader, StoreError, mark_kept};
 use cellwarden_types::{Record, UtcNanos};
 use clap::{Args, ValueEnum};
 use std::io::{BufWriter, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Hits that are read at once.
 const PAGE: usize = 1000;
@@ -15,7 +17,8 @@ const PAGE: usize = 1000;
 /// List the hits that the daemon has stored, and mark those to be kept
 ///
 /// Reads the store while the daemon writes it, or without one. Hits go after some time (90 days, if the daemon's
-/// configuration says nothing else); those that are marked as kept stay until the mark is taken away.
+/// configuration says nothing else); those that are marked as kept stay until the mark is taken away, and so does their evidence in the
+/// folder evidence/ beside the store.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cellwarden hits
@@ -43,7 +46,7 @@ pub struct HitsArgs {
     /// How to print; a table on a terminal, else JSON Lines
     #[arg(long, value_enum)]
     format: Option<HitsFormat>,
-    /// Mark this hit: it is never deleted
+    /// Mark this hit: it is never deleted, nor is its evidence
     #[arg(long, value_name = "ID", requires = "why", conflicts_with_all = ["unkeep", "from", "to", "block", "kept", "format"])]
     keep: Option<String>,
     /// Take the mark away
@@ -70,7 +73,7 @@ pub fn run(args: &HitsArgs) -> Result<(), Failure> {
     if let (Some(id), keep) = (args.keep.as_ref().or(args.unkeep.as_ref()), args.keep.is_some()) {
         mark_kept(&args.store, id, keep, &args.why, UtcNanos::now()).map_err(failure)?;
         eprintln!("hit {id} is {}", if keep { "kept" } else { "no longer kept" });
-        return Ok(());
+        return keep_evidence(args, id, keep);
     }
     if let (Some(from), Some(to)) = (args.from, args.to) {
         if from >= to {
@@ -78,6 +81,25 @@ pub fn run(args: &HitsArgs) -> Result<(), Failure> {
         }
     }
     list(args)
+}
+
+/// Marks the evidence as well, which lies beside the store.
+fn keep_evidence(args: &HitsArgs, id: &str, keep: bool) -> Result<(), Failure> {
+    let folder = args.store.parent().unwrap_or(Path::new("")).join(EVIDENCE);
+    let files = if folder.is_dir() {
+        let marked = keep_hit(&folder, id, keep.then_some(args.why.as_str()));
+        marked.map_err(|e| Failure::Run(format!("but not its evidence: {}", Failure::run(e))))?
+    } else {
+        Vec::new()
+    };
+    if keep && files.is_empty() {
+        eprintln!(
+            "There is no evidence of it in {}; of an open hit, mark it again when it is closed.",
+            folder.display()
+        );
+    }
+    files.iter().for_each(|f| eprintln!("evidence {f} is {}", if keep { "kept" } else { "no longer kept" }));
+    Ok(())
 }
 
 fn list(args: &HitsArgs) -> Result<(), Failure> {

@@ -1,12 +1,15 @@
 //! One subcommand a file.
 
+pub mod accept;
 pub mod bench;
 pub mod capture;
 pub mod check;
 pub mod devices;
+pub mod gain;
 pub mod hits;
 pub mod info;
 pub mod plan;
+pub mod record;
 pub mod replay;
 pub mod run;
 pub mod simulate;
@@ -26,6 +29,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Info(args) => info::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::Accept(args) => accept::run(&args),
+        Command::Record(args) => record::run(&args),
+        Command::Gain(args) => gain::run(&args),
         Command::Hits(args) => hits::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -1,16 +1,13 @@
 //! `cellwarden status`: how the box is doing, asked of the daemon.
 
 use crate::args::StatusArgs;
+use crate::client::DaemonClient;
 use crate::failure::Failure;
 use crate::listen::colour_wanted;
-use cellwarden_health::{Status, table};
+use cellwarden_health::table;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-/// The daemon is on this machine or on a network beside it: what takes longer will not come.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
-/// 64 sensors are below 200 kB.
-const ANSWER_MOST_BYTES: u64 = 16 << 20;
 /// The daemon makes a snapshot every second.
 const WATCH_PAUSE: Duration = Duration::from_secs(2);
 /// To the upper left corner, and all below is gone.
@@ -18,19 +15,12 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// Asks once, or until nobody reads any more.
 pub fn run(args: &StatusArgs) -> Result<(), Failure> {
-    let url = format!("http://{}/status.json", args.address);
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(ANSWER_TIME))
-        .max_redirects(0)
-        // A proxy of the environment is for the world, not for a box.
-        .proxy(None)
-        .build()
-        .into();
+    let daemon = DaemonClient::new(&args.address);
     let terminal = std::io::stdout().is_terminal();
     let colour = terminal && colour_wanted();
     let mut out = std::io::stdout().lock();
     loop {
-        let answer = ask(&agent, &url, args);
+        let answer = daemon.status();
         if args.watch && terminal && !args.json {
             write!(out, "{CLEAR}")?;
         }
@@ -65,26 +55,4 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
         }
         std::thread::sleep(WATCH_PAUSE);
     }
-}
-
-/// What the daemon answers, as text and as a status.
-fn ask(agent: &ureq::Agent, url: &str, args: &StatusArgs) -> Result<(String, Status), Failure> {
-    let address = &args.address;
-    let mut response = agent.get(url).call().map_err(|error| match error {
-        ureq::Error::StatusCode(code) => Failure::Run(format!(
-            "{address} answered {code}: is this the daemon's health endpoint? See `health` in its configuration"
-        )),
-        error => Failure::Run(format!(
-            "the daemon does not answer on {address} ({error}): does it run, and is this its health address?"
-        )),
-    })?;
-    let text = response.body_mut().with_config().limit(ANSWER_MOST_BYTES).read_to_string().map_err(|error| {
-        Failure::Run(format!("the daemon's answer on {address} broke off ({error}): ask again, and look at its log"))
-    })?;
-    let status = serde_json::from_str(&text).map_err(|error| {
-        Failure::Run(format!(
-            "what answers on {address} is no cellwarden of this version ({error}): is this its health address?"
-        ))
-    })?;
-    Ok((text, status))
 }

@@ -2,7 +2,10 @@
 
 use crate::args::{VerdictFormat, VerifyArgs};
 use crate::failure::Failure;
-use cellwarden_evidence::{ChainVerified, Check, Hash, Outcome, PublicKey, ReadIn, Verified, verify, verify_chain};
+use cellwarden_evidence::{
+    ChainVerified, Check, Hash, Outcome, PublicKey, ReadIn, SHEET_EXTENSION, SheetVerified, Verified,
+};
+use cellwarden_evidence::{verify, verify_chain, verify_sheet};
 use cellwarden_report::plain;
 use cellwarden_types::Hit;
 use serde::Serialize;
@@ -14,6 +17,7 @@ struct Verdict {
     fits: bool,
     software: &'static str,
     files: Vec<Verified>,
+    sheets: Vec<SheetVerified>,
     chain: Option<ChainVerified>,
 }
 
@@ -32,16 +36,21 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
     };
     let mut heads = args.head.iter().map(parse).collect::<Result<Vec<Hash>, Failure>>()?;
     let apart = ReadIn::this_program(&["verify", "--read-apart", "--"]).map_err(Failure::run)?;
-    let mut files = Vec::new();
+    let (mut files, mut sheets) = (Vec::new(), Vec::new());
     for path in &args.files {
+        if path.extension().is_some_and(|e| e == SHEET_EXTENSION) {
+            sheets.push(verify_sheet(path, key.as_ref()).map_err(Failure::run)?);
+            continue;
+        }
         let verified = verify(path, key.as_ref(), &apart).map_err(Failure::run)?;
         heads.extend(verified.head.filter(|_| verified.fits()));
         files.push(verified);
     }
     let chain = args.chain.as_ref().map(|dir| verify_chain(dir, key.as_ref(), &heads, &apart)).transpose();
     let chain = chain.map_err(Failure::run)?;
-    let fits = files.iter().all(Verified::fits) && chain.as_ref().is_none_or(ChainVerified::fits);
-    let verdict = Verdict { fits, software: concat!("cellwarden ", env!("CARGO_PKG_VERSION")), files, chain };
+    let fits = files.iter().all(Verified::fits) && sheets.iter().all(SheetVerified::fits);
+    let fits = fits && chain.as_ref().is_none_or(ChainVerified::fits);
+    let verdict = Verdict { fits, software: concat!("cellwarden ", env!("CARGO_PKG_VERSION")), files, sheets, chain };
     let mut out = io::stdout().lock();
     match args.format {
         VerdictFormat::Json => {
@@ -96,7 +105,22 @@ fn print_file(out: &mut impl Write, file: &Verified) -> io::Result<()> {
     writeln!(out, "  => {verdict}\n")
 }
 
+fn print_sheet(out: &mut impl Write, file: &SheetVerified) -> io::Result<()> {
+    writeln!(out, "{}", plain(&file.path.display().to_string()))?;
+    if let Some(sheet) = &file.sheet {
+        crate::accept::text::lines(sheet)
+            .lines()
+            .try_for_each(|line| writeln!(out, "  {:<12}  {}", "says", plain(line)))?;
+    }
+    print_checks(out, &file.checks)?;
+    let verdict = if file.fits() { "this sheet fits" } else { "THIS SHEET DOES NOT FIT: do not rely on it" };
+    writeln!(out, "  => {verdict}\n")
+}
+
 fn print(out: &mut impl Write, verdict: &Verdict, key: Option<&PublicKey>) -> io::Result<()> {
+    for sheet in &verdict.sheets {
+        print_sheet(out, sheet)?;
+    }
     for file in &verdict.files {
         print_file(out, file)?;
     }
@@ -132,6 +156,12 @@ fn print(out: &mut impl Write, verdict: &Verdict, key: Option<&PublicKey>) -> io
             key.name()
         )?,
         None => writeln!(out, "- Who signed them is NOT shown: give the box's public key with --key.")?,
+    }
+    if verdict.files.is_empty() && verdict.chain.is_none() {
+        return writeln!(
+            out,
+            "- Not that the box's clock was right, nor that it was the authorised phone that was heard."
+        );
     }
     let tried = |f: &&Verified| f.remade.as_ref().is_some_and(cellwarden_evidence::Remade::fits);
     let all = || verdict.files.iter().chain(verdict.chain.iter().flat_map(|c| &c.files));

@@ -1,9 +1,10 @@
 //! What a daemon keeps in its folder of data: the store of hits and health, and evidence. Nothing where it has no folder.
 
 use crate::archive::{About, Archive};
-use crate::config::Config;
+use crate::config::{Config, EVIDENCE, STORE};
 use crate::failure::Failure;
 use crate::listen::{Listening, software};
+use crate::samples::Samples;
 use cellwarden_detect::Detector;
 use cellwarden_evidence::{EvidenceWriter, Keys};
 use cellwarden_locate::SensorInfo;
@@ -13,8 +14,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The store's file in the folder of data.
-const STORE: &str = "cellwarden.db";
 /// From one pruning of the store to the next.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
@@ -137,9 +136,9 @@ impl Keeping {
 fn open_archive(data: &Path, config: &Config, listening: &Listening) -> Result<Archive, Failure> {
     let keys = Keys::load_or_create(&data.join("keys")).map_err(Failure::run)?;
     let sensors = config.sensors().map(Arc::from).collect();
-    let writer = EvidenceWriter::open(&data.join("evidence"), keys, config.evidence.clone()).map_err(Failure::run)?;
+    let writer = EvidenceWriter::open(&data.join(EVIDENCE), keys, config.evidence.clone()).map_err(Failure::run)?;
     writer.repairs().iter().for_each(|repair| tracing::warn!("Evidence: {repair}."));
-    Archive::new(about(listening), sensors, writer)
+    Archive::new(about(listening), sensors, writer, Samples::new(config, data))
         .map_err(|e| Failure::Run(format!("starting the evidence thread: {e}")))
 }
 

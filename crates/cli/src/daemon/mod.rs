@@ -1,17 +1,16 @@
 //! The life of a run with receivers: devices, detectors, hits as they come, health, signals.
 
 mod keeping;
-mod wellbeing;
+pub mod wellbeing;
 
 use crate::args::{Format, ListenArgs};
 use crate::config::Config;
 use crate::engine::Event;
 use crate::failure::Failure;
+use crate::gain::kept;
 use crate::listen::{Listening, Totals, emit, software};
 use crate::live::{Live, LiveSensor};
-use cellwarden_capture::process::supervisor::{
-    CaptureCommand, DEVICE_CLOCK_SET_S, DeviceHandle, DeviceStatus, spawn_device,
-};
+use cellwarden_capture::process::supervisor::{DEVICE_CLOCK_SET_S, DeviceHandle, DeviceStatus, spawn_device};
 use cellwarden_detect::Detector;
 use cellwarden_locate::{JoinConfig, Joiner, SensorInfo};
 use cellwarden_report::Sink;
@@ -61,6 +60,10 @@ pub fn run(mut config: Config, file: Option<&Path>, args: &ListenArgs) -> Result
         return Err(Failure::Usage("--format sigmf annotates a recording: replay one".to_owned()));
     }
     config.site = args.site.clone().or(config.site);
+    for gain in kept::resolve(&mut config)? {
+        let (sensor, gain_db, measured) = (&gain.sensor, gain.gain_db, gain.measured);
+        tracing::info!(sensor, gain_db, %measured, "The gain is the one that was measured.");
+    }
     let listening = listening(&config, args)?;
     let signals = Signals::new()?;
     let mut daemon = Daemon::start(config, file, listening)?;
@@ -152,11 +155,7 @@ impl Daemon {
             detect.tile_history_s = detect.tile_history_s.max(TILE_HISTORY_S);
         }
         let (ring, bell) = bounded(1);
-        let command = CaptureCommand {
-            // The very program that runs, even if its file was replaced since.
-            program: PathBuf::from("/proc/self/exe"),
-            arguments: vec![crate::cmd::capture::NAME.into()],
-        };
+        let command = crate::cmd::capture::command();
         let mut devices = Vec::new();
         let mut sensors = Vec::new();
         for (d, device) in config.devices.iter().enumerate() {
@@ -236,10 +235,11 @@ impl Daemon {
 
     /// What is new and waits for a restart.
     fn try_reload(&mut self) -> Result<Vec<&'static str>, Failure> {
-        let new = match &self.file {
+        let mut new = match &self.file {
             Some(file) => Config::load(file)?,
             None => self.config.clone(),
         };
+        kept::resolve(&mut new)?;
         let old = &self.config;
         let mut wait = Vec::new();
         for (what, is_new) in [
@@ -247,6 +247,7 @@ impl Daemon {
             ("data", new.data != old.data),
             ("store", new.store != old.store),
             ("evidence", new.evidence != old.evidence),
+            ("samples", new.samples_keep_days.to_bits() != old.samples_keep_days.to_bits()),
             ("health", new.health != old.health),
             ("queue_s", new.queue_s.to_bits() != old.queue_s.to_bits()),
         ] {

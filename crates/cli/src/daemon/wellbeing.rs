@@ -5,7 +5,8 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::live::{Live, LiveSensor};
 use cellwarden_capture::process::supervisor::{DeviceHandle, DeviceStatus};
-use cellwarden_health::{AmbientCarrier, AmbientLevels, Commissioning, Health, HealthConfig};
+use cellwarden_detect::ambient::carriers;
+use cellwarden_health::{AmbientCarrier, AmbientLevels, CARRIERS_MOST, Commissioning, Health, HealthConfig};
 use cellwarden_store::EventLevel;
 use cellwarden_types::request::LevelRequest;
 use cellwarden_types::{BoxHealth, SensorHealth, SensorState, UtcNanos};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 const AMBIENT_EVERY: Duration = Duration::from_secs(60);
 const AMBIENT_OVER_S: f64 = 0.5;
 /// What the sensors heard when they were hung up, in the folder of data.
-const COMMISSIONING: &str = "commissioning.json";
+pub const COMMISSIONING: &str = "commissioning.json";
 
 /// Tells how the box is doing.
 pub struct Wellbeing {
@@ -59,7 +60,8 @@ impl Wellbeing {
         keeping.health(&health);
         let Some(endpoint) = &self.endpoint else { return };
         endpoint.publish(health);
-        if self.ambient_looked.is_none_or(|at| at.elapsed() >= AMBIENT_EVERY) {
+        let listens = live.sensors.iter().any(LiveSensor::listens);
+        if listens && self.ambient_looked.is_none_or(|at| at.elapsed() >= AMBIENT_EVERY) {
             self.ambient_looked = Some(Instant::now());
             endpoint.publish_ambient(self.ambient(live));
         }
@@ -86,11 +88,17 @@ impl Wellbeing {
         }
     }
 
-    /// Levels of the carriers that are always in the air, as they are now.
+    /// Levels of the carriers that are always in the air, as they are now: those of the commissioning, and those that stand out
+    /// of the floor beside them.
     fn ambient(&self, live: &Live) -> AmbientLevels {
         let now = UtcNanos::now();
-        let of = |known: &Commissioning| {
-            let sensor = live.sensors.iter().find(|s| *s.name == *known.sensor).filter(|s| s.listens())?;
+        let of = |sensor: &LiveSensor| {
+            let known = self.commissioning.iter().find(|c| *c.sensor == *sensor.name).map_or(&[][..], |c| &c.ambient);
+            let beside = |found: &AmbientCarrier| {
+                known.iter().all(|k| (k.center_hz - found.center_hz).abs() > (k.width_hz + found.width_hz) / 2.0)
+            };
+            let tiles = sensor.detector.tiles_after(Some(now));
+            let found = tiles.map(|t| carriers(&t, CARRIERS_MOST)).unwrap_or_default();
             let level = |carrier: &AmbientCarrier| {
                 let request = LevelRequest {
                     sensor: Arc::clone(&sensor.name),
@@ -102,9 +110,10 @@ impl Wellbeing {
                 let level_dbfs = sensor.detector.level(&request).power_dbfs?;
                 Some(AmbientCarrier { level_dbfs, ..*carrier })
             };
-            Some((known.sensor.clone(), known.ambient.iter().filter_map(level).collect()))
+            let all = known.iter().copied().chain(found.into_iter().filter(beside));
+            (sensor.name.to_string(), all.filter_map(|c| level(&c)).collect())
         };
-        AmbientLevels(self.commissioning.iter().filter_map(of).collect())
+        AmbientLevels(live.sensors.iter().filter(|s| s.listens()).map(of).collect())
     }
 }
 

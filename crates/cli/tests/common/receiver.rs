@@ -87,6 +87,12 @@ impl Daemon {
         Self::start_in(tempfile::tempdir().expect("a folder"), one, config, environment)
     }
 
+    /// The same with a configuration that says itself where its data are.
+    pub fn start_bare(config: &str) -> Self {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::start_as(tempfile::tempdir().expect("a folder"), one, config.to_owned(), &[])
+    }
+
     /// Kills it, and starts it again where it was, with the same data.
     pub fn kill_and_start_again(mut self, config: &str) -> Self {
         self.child.kill().expect("kills");
@@ -101,9 +107,19 @@ impl Daemon {
         config: &str,
         environment: &[(&str, String)],
     ) -> Self {
-        let path = folder.path().join("box.toml");
         let state = folder.path().join("state").display().to_string();
-        std::fs::write(&path, format!("{}{}", OWN, config.replace("STATE", &state))).expect("writes");
+        let config = format!("{OWN}{}", config.replace("STATE", &state));
+        Self::start_as(folder, one, config, environment)
+    }
+
+    fn start_as(
+        folder: tempfile::TempDir,
+        one: MutexGuard<'static, ()>,
+        config: String,
+        environment: &[(&str, String)],
+    ) -> Self {
+        let path = folder.path().join("box.toml");
+        std::fs::write(&path, config).expect("writes");
         let file = |name: &str| std::fs::File::create(folder.path().join(name)).expect("a file");
         let args = ["run", "--bursts", "--format", "jsonl", "--config", &path.display().to_string()];
         let socket = folder.path().join("manager");
@@ -149,6 +165,15 @@ impl Daemon {
     /// What it logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("err")).expect("its log")
+    }
+
+    /// Waits until it logged these words, half a minute at most.
+    pub fn wait_for_log(&self, words: &str) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while !self.log().contains(words) {
+            assert!(Instant::now() < until, "waited for {words:?}: {}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Waits until its records are such, half a minute at most.

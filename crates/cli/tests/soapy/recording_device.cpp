@@ -5,6 +5,8 @@
 //   channels=N      as many channels, all with the same samples;
 //   format=CS8      its own format and full scale: CS8, CS16 (the default), CS12 (as CS16 with a full scale of 2048), CF32;
 //   timeless=1      no hardware time;   utc=1   hardware time is UTC;
+//   analogue=DBM    a front end before the converter (cs16 only): the recording's full scale is DBM at the antenna, gain acts, and
+//                   there is noise: nf=DB (6), bits=N of the converter (12), full_dbm=DBM that reads full scale at 0 dB gain (10);
 //   state=PATH      what outlives an opening: when the first one was, which faults are over, until when it is unplugged;
 //   faults=KIND@SAMPLE:VALUE;...   counted from the first opening, each once. Samples go by whether they are read or not:
 //     lose, overflow, corrupt   VALUE samples are missing, silently or with the error that says so
@@ -28,12 +30,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <complex>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <random>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -100,6 +104,41 @@ class State {
     std::map<std::string, long long> values_;
 };
 
+// What lies before the samples of a receiver: its noise, its gain, and a converter that has noise of its own and clips.
+class FrontEnd {
+  public:
+    FrontEnd() = default;
+    explicit FrontEnd(const SoapySDR::Kwargs &args)
+        : signal_dbm_(std::stod(text(args, "analogue"))), noise_figure_db_(std::stod(text(args, "nf", "6"))),
+          full_dbm_(std::stod(text(args, "full_dbm", "10"))), step_(std::ldexp(1.0f, 1 - std::stoi(text(args, "bits", "12")))) {
+        std::minstd_rand random(7);
+        std::normal_distribution<float> normal;
+        for (auto &value : noise_) value = {normal(random), normal(random)};
+    }
+    void convert(Sample *out, const Sample *in, const size_t count, const long long from, const long long to, const double gain_db,
+                 const double rate) const {
+        const auto amplitude = [&](const double dbm) { return static_cast<float>(std::pow(10, (dbm + gain_db - full_dbm_) / 20)); };
+        // A power of one in both parts together is 0 dBFS.
+        const float signal = amplitude(signal_dbm_) / 32768, noise = amplitude(-174 + noise_figure_db_ + 10 * std::log10(rate)) * std::sqrt(0.5f);
+        // Drawn anew from the table for each read, so that it does not repeat.
+        std::minstd_rand random(static_cast<unsigned>(from) + 1);
+        for (long long i = from; i < to; i++) {
+            const auto &z = in[static_cast<size_t>(i) % count];
+            const auto own = noise_[random() % noise_.size()], rounding = noise_[random() % noise_.size()];
+            const auto digital = [&](const int16_t value, const float mine, const float converters) {
+                const float volt = static_cast<float>(value) * signal + mine * noise + converters * 0.5f * step_;
+                return static_cast<int16_t>(32768 * std::clamp(std::round(volt / step_) * step_, -1.0f, 1.0f - step_));
+            };
+            out[i - from] = {digital(z.real(), own.real(), rounding.real()), digital(z.imag(), own.imag(), rounding.imag())};
+        }
+    }
+
+  private:
+    double signal_dbm_ = 0, noise_figure_db_ = 0, full_dbm_ = 0;
+    float step_ = 1;
+    std::vector<std::complex<float>> noise_ = std::vector<std::complex<float>>(1 << 14);
+};
+
 class RecordingDevice : public SoapySDR::Device {
   public:
     explicit RecordingDevice(const SoapySDR::Kwargs &args)
@@ -108,6 +147,8 @@ class RecordingDevice : public SoapySDR::Device {
           utc_(text(args, "utc") == "1") {
         if (now_ns() < state_.get("gone_until", 0)) throw std::runtime_error("no such device: it is unplugged");
         map(args.at("file"));
+        analogue_ = args.count("analogue") != 0;
+        if (analogue_) front_ = FrontEnd(args);
         done_ = static_cast<size_t>(state_.get("done", 0));
         forced_rate_ = static_cast<double>(state_.get("rate", 0));
     }
@@ -255,6 +296,11 @@ class RecordingDevice : public SoapySDR::Device {
     }
 
     void write(void *out, const long long from, const long long to) const {
+        if (analogue_) {
+            double gain_db = 0;
+            for (const auto &[name, db] : gain_) gain_db += db;
+            return front_.convert(static_cast<Sample *>(out), samples_, count_, from, to, gain_db, rate_);
+        }
         if (from >= clip_until_ && stream_format_ == "CS16" && format_ != "CS12") return copy(static_cast<Sample *>(out), from, to);
         for (long long i = from; i < to; i++) {
             Sample z = samples_[static_cast<size_t>(i) % count_];
@@ -287,6 +333,8 @@ class RecordingDevice : public SoapySDR::Device {
     double rate_ = 1e6, forced_rate_ = 0;
     std::map<size_t, double> center_;
     std::map<std::string, double> gain_;
+    bool analogue_ = false;
+    FrontEnd front_;
     long long place_ = 0, began_ns_ = 0, silent_until_ns_ = 0, jumped_ns_ = 0, clip_until_ = 0;
 };
 

@@ -3,11 +3,11 @@
 use super::level::{Level, Rule};
 use super::silence::{cautious_dispersion, chance};
 use super::verdict::{Judgement, Silence, Verdict};
-use crate::commissioning::{AmbientCarrier, CARRIERS_MOST, Commissioning};
+use crate::commissioning::{CARRIERS_MOST, Commissioning};
 use crate::counts::{Counts, STANDARDS, index_of};
 use crate::history::SEEN_MOST_S;
 use crate::window::Mean;
-use cellwarden_types::{Hertz, SensorHealth, SensorState, db};
+use cellwarden_types::{AmbientCarrier, Hertz, SensorHealth, SensorState, db};
 use std::collections::VecDeque;
 
 /// A lost antenna takes at least 3 dB of floor. A floor of ten minutes' median wanders by about 0.5 dB over hours
