@@ -40,6 +40,13 @@ pub enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages: cellwarden.1, and one for each subcommand
+    #[command(hide = true)]
+    Man {
+        /// The folder to write to; it is made if it does not exist
+        #[arg(value_name = "DIR")]
+        out: PathBuf,
+    },
 }
 
 /// How results are printed.

@@ -169,6 +169,26 @@ fn help_teaches_and_completions_are_made() {
 }
 
 #[test]
+fn every_subcommand_in_the_help_has_a_manual_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    good(&["man", &path(folder.path(), "man")]);
+    let page = |name: &str| fs::read_to_string(folder.path().join("man").join(name)).expect(name);
+    let (help, _) = good(&["--help"]);
+    let commands = help.split("Commands:").nth(1).and_then(|rest| rest.split("Options:").next()).expect("a list");
+    // What stands further right goes on with the line before.
+    let names = commands.lines().filter(|l| l.starts_with("  ") && !l.starts_with("   ")).map(|l| l.trim());
+    let names: Vec<&str> = names.filter_map(|l| l.split(' ').next()).filter(|n| *n != "help").collect();
+    assert!(names.contains(&"run") && names.contains(&"status") && names.len() > 12, "{names:?}");
+    for name in names {
+        let text = page(&format!("cellwarden-{name}.1"));
+        assert!(text.contains(".SH SYNOPSIS") && text.contains(".SH OPTIONS"), "{name}: {text}");
+        assert!(page("cellwarden.1").contains(&format!("cellwarden\\-{name}(1)")), "{name}");
+    }
+    assert!(page("cellwarden-run.1").contains("driver=rtlsdr"), "the examples are in it");
+    assert!(!folder.path().join("man/cellwarden-capture-process.1").exists());
+}
+
+#[test]
 fn info_says_whether_the_samples_are_those_of_the_metadata() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden");
     let at = tempfile::tempdir().expect("a folder");

@@ -8,6 +8,7 @@ pub mod devices;
 pub mod gain;
 pub mod hits;
 pub mod info;
+pub mod man;
 pub mod plan;
 pub mod record;
 pub mod replay;
@@ -42,5 +43,6 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "cellwarden", &mut std::io::stdout());
             Ok(())
         }
+        Command::Man { out } => man::run(&out),
     }
 }

@@ -5,7 +5,7 @@ use super::{golden, records};
 use serde_json::Value;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -90,7 +90,16 @@ impl Daemon {
     /// The same with a configuration that says itself where its data are.
     pub fn start_bare(config: &str) -> Self {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        Self::start_as(tempfile::tempdir().expect("a folder"), one, config.to_owned(), &[])
+        Self::start_as(tempfile::tempdir().expect("a folder"), one, config.to_owned(), &[], Stdio::null())
+    }
+
+    /// The same with samples on its standard input, which is given back.
+    pub fn start_fed(config: &str) -> (Self, ChildStdin) {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut daemon = Self::start_as(folder, one, format!("{OWN}{config}"), &[], Stdio::piped());
+        let input = daemon.child.stdin.take().expect("piped");
+        (daemon, input)
     }
 
     /// Kills it, and starts it again where it was, with the same data.
@@ -109,7 +118,7 @@ impl Daemon {
     ) -> Self {
         let state = folder.path().join("state").display().to_string();
         let config = format!("{OWN}{}", config.replace("STATE", &state));
-        Self::start_as(folder, one, config, environment)
+        Self::start_as(folder, one, config, environment, Stdio::null())
     }
 
     fn start_as(
@@ -117,6 +126,7 @@ impl Daemon {
         one: MutexGuard<'static, ()>,
         config: String,
         environment: &[(&str, String)],
+        input: Stdio,
     ) -> Self {
         let path = folder.path().join("box.toml");
         std::fs::write(&path, config).expect("writes");
@@ -129,7 +139,7 @@ impl Daemon {
         manager.set_nonblocking(true).expect("a socket");
         let mut command = command(&args);
         command.env("CELLWARDEN_LOG", "info").env("NOTIFY_SOCKET", &socket).envs(environment.iter().cloned());
-        let child = command.stdout(file("out")).stderr(file("err")).spawn().expect("the binary runs");
+        let child = command.stdin(input).stdout(file("out")).stderr(file("err")).spawn().expect("the binary runs");
         Self { one: Some(one), child, folder: Some(folder), began: Instant::now(), manager }
     }
 
@@ -186,6 +196,20 @@ impl Daemon {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Waits for its end, as its devices have ended, half a minute at most. Gives its records.
+    pub fn ended(mut self) -> Vec<Value> {
+        let until = Instant::now() + Duration::from_secs(30);
+        let status = loop {
+            match self.child.try_wait().expect("a child") {
+                Some(status) => break status,
+                None => assert!(Instant::now() < until, "waited for its end: {}", self.log()),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        assert!(status.success(), "{status}: {}", self.log());
+        self.records()
     }
 
     /// Ends it as the service manager does. Gives its records, and how long it ran.
