@@ -219,7 +219,10 @@ fn verdict(sensor: &str, tracks: &[Track]) -> ProcessingVerdict {
         let (tests, void) = bands.iter().fold((0, 0), |(t, v), b| (t + b.hour.tests, v + b.hour.void));
         (
             Processing::Untested,
-            format!("{tests} test bursts in the last hour, {void} more were disturbed: too few to tell"),
+            format!(
+                "{tests} test bursts in the last hour, {void} more were disturbed: too few to tell (busy bands, \
+                             or noise below half a step of the converter)"
+            ),
         )
     };
     ProcessingVerdict { sensor: sensor.to_owned(), judgement, reason, bands }

@@ -15,7 +15,7 @@ impl SelfTestConfig {
 }
 
 impl Default for SelfTestConfig {
-    /// Ten seconds: 120 bursts of each of three kinds in an hour, which tells 0.9 from 0.97, and a share of 1e-4 of the time.
+    /// Ten seconds: 120 bursts of each of three kinds in an hour, which tells 0.84 from 0.9, and 1e-4 of the time.
     fn default() -> Self {
         Self { every_s: 10.0 }
     }

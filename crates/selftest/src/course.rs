@@ -191,6 +191,10 @@ impl Course {
         if count_clipped(block.format, &block.bytes) as f64 > CLIPPED_MOST * block.samples() as f64 {
             return None;
         }
+        let rounding = Rounding::of(block.format, &block.bytes);
+        if rounding.is_some_and(|r| r.is_too_coarse()) {
+            return None;
+        }
         let target = &self.targets[self.turn % self.targets.len()];
         let kind = target.kind;
         if !self.waves.iter().any(|w| w.kind == kind) {
@@ -239,7 +243,7 @@ impl Course {
                 place,
                 first: block.start.0 + offset,
                 turn,
-                rounding: Rounding::of(block.format, &block.bytes),
+                rounding,
                 is_void: false,
                 is_found: false,
                 is_named: false,

@@ -97,6 +97,10 @@ fn what_is_not_asked_for_or_cannot_be_tested_is_not() {
         elsewhere.process(&source.block, &mut out);
     }
     assert!(untested.results().is_empty() && elsewhere.results().is_empty() && out.is_empty());
+    let mut coarse = detector(DetectConfig::default());
+    let mut faint = Source::noise(SampleFormat::Cs8, 0.3 / 128.0);
+    (0..200).for_each(|_| coarse.process(faint.next(), &mut out));
+    assert_eq!(sum(coarse.results()).tests, 0, "noise within a step holds no wave");
     assert_eq!(sum(timeless.results()).tests, 0, "without a time nothing is known of the place");
 }
 
