@@ -16,9 +16,10 @@ ALLOWED = {
     "health": {"types", "standards"},
     "plan": {"types", "standards", "locate"},
     "sim": {"types", "standards", "iq"},
+    "selftest": {"types", "standards", "detect", "sim"},
     "store": {"types"},
     "cli": {"types", "standards", "iq", "capture", "detect", "locate", "evidence", "store", "report", "health", "plan",
-            "sim"},
+            "sim", "selftest"},
     "benches": {"types", "standards", "detect", "sim"},
 }
 PREFIX = "cellwarden-"

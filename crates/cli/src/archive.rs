@@ -4,10 +4,11 @@
 //! that lasts, each is the mean of a tenth of a second.
 
 use crate::samples::Samples;
-use cellwarden_detect::{Detector, Tiles};
+use cellwarden_detect::Tiles;
 use cellwarden_evidence::{EvidenceInput, EvidenceWriter, SensorTiles};
 use cellwarden_locate::SensorInfo;
 use cellwarden_locate::hit::REPORTED_LEAST;
+use cellwarden_selftest::TestedDetector;
 use cellwarden_types::{Burst, Hertz, Hit, HitState, Standard, UtcNanos};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use std::collections::{BTreeMap, VecDeque};
@@ -142,7 +143,7 @@ impl Archive {
     }
 
     /// Takes what was said of a hit. `sensors` are those that the joiner knows, with their floors.
-    pub fn hit(&mut self, hit: &Hit, detectors: &[&Detector], sensors: &[SensorInfo]) {
+    pub fn hit(&mut self, hit: &Hit, detectors: &[&TestedDetector], sensors: &[SensorInfo]) {
         let Some(start) = hit.time_start else { return };
         if hit.state == HitState::Closed && hit.confidence < REPORTED_LEAST {
             // It came to nothing.
@@ -188,7 +189,7 @@ impl Archive {
     }
 
     /// Follows the detectors, once in every turn. `now` is their time.
-    pub fn turn(&mut self, detectors: &[&Detector], now: UtcNanos) {
+    pub fn turn(&mut self, detectors: &[&TestedDetector], now: UtcNanos) {
         let oldest = self.open.values().map(|o| o.start).min();
         let keep_from = oldest.unwrap_or(now).plus_seconds(-BEFORE_S);
         // Before a hit opens its decision takes time, too.
@@ -218,7 +219,7 @@ impl Archive {
         }
     }
 
-    fn follow(&mut self, detectors: &[&Detector], from: UtcNanos) {
+    fn follow(&mut self, detectors: &[&TestedDetector], from: UtcNanos) {
         for (log, detector) in self.logs.iter_mut().zip(detectors) {
             let Some(mut tiles) = detector.tiles_after(log.last.or(Some(from))) else { continue };
             let rows = std::mem::take(&mut tiles.rows);
@@ -298,7 +299,7 @@ fn write(writer: &mut EvidenceWriter, input: &EvidenceInput, failures: &AtomicU6
 }
 
 /// What a detector had learned.
-fn state_of((name, detector): (&Arc<str>, &&Detector)) -> (String, serde_json::Value) {
+fn state_of((name, detector): (&Arc<str>, &&TestedDetector)) -> (String, serde_json::Value) {
     (name.to_string(), serde_json::to_value(detector.state()).unwrap_or_default())
 }
 

@@ -5,9 +5,11 @@ use crate::failure::Failure;
 use cellwarden_capture::config::DeviceConfig;
 use cellwarden_evidence::{DAYS_MOST, Permission};
 use cellwarden_plan::Section;
+use cellwarden_selftest::SelfTestConfig;
 use cellwarden_store::{StoreError, nobody_writes};
 use cellwarden_types::UtcNanos;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -38,6 +40,9 @@ pub struct Config {
     pub samples_keep_days: f64,
     /// Where the health endpoint listens, if it does.
     pub health: Option<SocketAddr>,
+    /// How often known bursts are added to the samples of each sensor, in memory, to see whether they are found; never where
+    /// it is left out.
+    pub self_test: Option<SelfTestConfig>,
     /// For `cellwarden plan`: which bands are wanted, and which machine it is.
     pub plan: Option<Section>,
     /// The devices.
@@ -60,6 +65,7 @@ struct File {
     permission: Option<Permission>,
     samples: Option<SamplesKept>,
     health: Option<Endpoint>,
+    self_test: Option<SelfTests>,
     #[serde(default, rename = "plan")]
     _plan: Option<serde::de::IgnoredAny>,
     /// What `plan` says, which has a reader of its own.
@@ -82,6 +88,36 @@ struct StoreLimits {
 #[serde(deny_unknown_fields)]
 struct SamplesKept {
     keep_days: f64,
+}
+
+/// Seconds from one test burst to the next, or `"off"`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SelfTests {
+    every_s: EverySeconds,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum EverySeconds {
+    At(f64),
+    Off,
+}
+
+impl<'de> Deserialize<'de> for EverySeconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = toml::Value::deserialize(deserializer)?;
+        let seconds = value.as_float().or_else(|| value.as_integer().map(|n| n as f64));
+        let range = SelfTestConfig::EVERY_S;
+        match (value.as_str(), seconds) {
+            (Some("off"), _) => Ok(Self::Off),
+            (_, Some(s)) if range.contains(&s) => Ok(Self::At(s)),
+            _ => Err(D::Error::custom(format!(
+                "{value} is neither a number of seconds from {} to {} nor \"off\"",
+                range.start(),
+                range.end()
+            ))),
+        }
+    }
 }
 
 impl StoreLimits {
@@ -126,6 +162,7 @@ impl Config {
             permission: None,
             samples_keep_days: SAMPLES_KEEP_DAYS,
             health: None,
+            self_test: None,
             plan: None,
             devices: vec![device],
             queue_s: QUEUE_S,
@@ -148,6 +185,7 @@ impl Config {
             whole.permission = more.permission.or(whole.permission);
             whole.samples = more.samples.or(whole.samples);
             whole.health = more.health.or(whole.health);
+            whole.self_test = more.self_test.or(whole.self_test);
             whole.section = more.section.or(whole.section);
             whole.device.extend(more.device);
         }
@@ -164,6 +202,11 @@ impl Config {
                 Some(Endpoint::At(address)) => Some(address),
                 Some(Endpoint::Off) => None,
                 None => Some(cellwarden_health::DEFAULT_ADDRESS),
+            },
+            self_test: match whole.self_test.map(|s| s.every_s) {
+                Some(EverySeconds::At(every_s)) => Some(SelfTestConfig { every_s }),
+                Some(EverySeconds::Off) => None,
+                None => Some(SelfTestConfig::default()),
             },
             plan: whole.section,
             devices: whole.device,
@@ -356,6 +399,8 @@ mod tests {
             (format!("[samples]\nkeep_days = 99\n{DEVICE}"), vec!["keep_days", "99"]),
             (format!("{PERMISSION}bands = []\n{DEVICE}"), vec!["permission", "bands"]),
             (format!("health = 'here'\n{DEVICE}"), vec!["c.toml:1:", "address"]),
+            (format!("[self_test]\nevery_s = 0\n{DEVICE}"), vec!["c.toml:2:", "0.2", "off"]),
+            (format!("[self_test]\nevery_s = 'never'\n{DEVICE}"), vec!["c.toml:2:", "never", "off"]),
         ] {
             let error = load(&[("c.toml", &text)]).expect_err(&text);
             assert!(words.iter().all(|w| error.contains(w)), "{error} for {text}");

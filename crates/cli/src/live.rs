@@ -2,9 +2,10 @@
 
 use crate::engine::Event;
 use cellwarden_capture::{ReaderHandle, Waiting};
+use cellwarden_detect::DetectConfig;
 use cellwarden_detect::config::RATES_HZ;
 use cellwarden_detect::convert::count_clipped;
-use cellwarden_detect::{DetectConfig, Detector};
+use cellwarden_selftest::{SelfTestConfig, TestedDetector};
 use cellwarden_types::{Burst, Gap, GapReason, IqBlock, SensorLedger, UtcNanos};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -27,8 +28,8 @@ pub struct LiveSensor {
     pub name: Arc<str>,
     /// Which device of the configuration it belongs to, and which of its channels it is.
     pub device: (usize, usize),
-    /// The detector and what it knows.
-    pub detector: Detector,
+    /// The detector and what it knows. Test bursts do not come out of it.
+    pub detector: TestedDetector,
     /// Samples at the converter's end.
     pub clipped: u64,
     /// Bursts by standard.
@@ -50,10 +51,16 @@ pub struct LiveSensor {
 }
 
 impl LiveSensor {
-    /// What `reader` gives is what `name` hears.
-    pub fn new(name: Arc<str>, device: (usize, usize), reader: ReaderHandle, config: DetectConfig) -> Self {
+    /// What `reader` gives is what `name` hears; its processing is tested where `tests` say so.
+    pub fn new(
+        name: Arc<str>,
+        device: (usize, usize),
+        reader: ReaderHandle,
+        config: DetectConfig,
+        tests: Option<SelfTestConfig>,
+    ) -> Self {
         Self {
-            detector: Detector::new(Arc::clone(&name), config),
+            detector: TestedDetector::new(Arc::clone(&name), config, tests),
             name,
             device,
             clipped: 0,

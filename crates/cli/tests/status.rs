@@ -33,6 +33,7 @@ fn snapshot(state: SensorState) -> BoxHealth {
             restarts: 0,
             last_error: None,
             temperature_celsius: None,
+            self_test: Vec::new(),
         }],
         hits: BTreeMap::new(),
         processor_s: 0.0,

@@ -19,6 +19,7 @@ use cellwarden_types::request::{LevelAnswer, LevelRequest};
 use cellwarden_types::{Burst, Hertz, IqBlock, SampleFormat, Standard, UtcNanos, db};
 use num_complex::Complex32;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -209,6 +210,12 @@ impl Detector {
     /// Its bursts are then not believed.
     pub fn iq_swapped(&self) -> Option<u32> {
         self.swapped.mirrored_bursts()
+    }
+
+    /// What lies in these samples of the recording does not count for [`iq_swapped`](Self::iq_swapped): a burst that was added
+    /// to the samples is as it should be whatever the receiver does.
+    pub fn except_from_swap_test(&mut self, samples: Range<u64>) {
+        self.swapped.except(samples);
     }
 
     /// UTC before which nothing more will be reported to begin; none without samples or where they have no time.
@@ -483,7 +490,6 @@ impl Stream {
                     *claimed |= parts.recent_prach.iter().any(|p| share_inside(&segment.region, p) > 0.6);
                 }
             }
-            parts.shared.compare_references(!swapped.is_settled());
             for (segment, claimed) in cluster.iter().zip(&mut claimed) {
                 // A copy of a strong neighbour's prefix is in its skirt as well.
                 if *claimed || segment.is_continuous() || in_a_skirt(&segment.region, &cluster) {
@@ -491,6 +497,7 @@ impl Stream {
                 }
                 let before = proposals.len();
                 let near = snippet.around(&segment.region, margin);
+                parts.shared.compare_references(!swapped.is_settled() && swapped.takes(&segment.region));
                 parts.shared.classify(&segment.region, &near, &self.noise, &mut proposals);
                 *claimed = proposals.len() > before;
             }

@@ -12,6 +12,7 @@ use crate::classify::lte::reference::ReferenceFit;
 use cellwarden_standards::{band, gsm};
 use cellwarden_types::{Evidence, Standard};
 use num_complex::Complex32;
+use std::ops::Range;
 
 /// Independent values in a training sequence.
 const VALUES: f64 = gsm::TSC_SYMBOLS as f64;
@@ -50,9 +51,21 @@ pub struct SwapTest {
     straight: u32,
     compared: u32,
     tried: u32,
+    /// Samples of the recording in which nothing is compared.
+    excepted: Range<u64>,
 }
 
 impl SwapTest {
+    /// What lies in these samples says nothing: somebody put it there who never exchanges I and Q.
+    pub fn except(&mut self, samples: Range<u64>) {
+        self.excepted = samples;
+    }
+
+    /// Whether a region may be compared.
+    pub fn takes(&self, region: &Region) -> bool {
+        region.start >= self.excepted.end || region.start + region.count <= self.excepted.start
+    }
+
     /// Compares the GSM bursts of one cluster. `straight` is what GSM classification made of them as they are.
     pub fn observe_gsm(
         &mut self,
@@ -72,6 +85,7 @@ impl SwapTest {
             let flipped = Region { low_hz: mirror(region.high_hz), high_hz: mirror(region.low_hz), ..region };
             if !(0.25e-3..0.7e-3).contains(&seconds)
                 || flipped.high_hz - flipped.low_hz > 400e3
+                || !self.takes(&region)
                 || band::gsm_channel((flipped.low_hz + flipped.high_hz) / 2.0).is_none()
             {
                 continue;

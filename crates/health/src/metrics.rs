@@ -2,8 +2,9 @@
 
 use crate::counts::{Counts, STANDARDS};
 use crate::deaf::{Judgement, Verdict};
+use crate::processing::{Processing, ProcessingVerdict};
 use crate::state::State;
-use cellwarden_types::{BoxHealth, SensorHealth, SensorState};
+use cellwarden_types::{BoxHealth, SelfTestCount, SensorHealth, SensorState};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -18,6 +19,7 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 /// All metrics, as they are now.
 pub(crate) fn render(state: &mut State) -> Result<String, fmt::Error> {
     let verdicts = state.verdicts().to_vec();
+    let processing = state.processing();
     let scrape = Scrape {
         age_s: state.age_s(),
         processor_s: state.history.processor_s(),
@@ -29,7 +31,8 @@ pub(crate) fn render(state: &mut State) -> Result<String, fmt::Error> {
             .flat_map(|h| &h.sensors)
             .filter_map(|s| {
                 let verdict = verdicts.iter().find(|v| *v.sensor == *s.sensor).cloned();
-                Some(Sensor { total: *state.history.total(&s.sensor)?, now: s.clone(), verdict })
+                let processing = processing.iter().find(|p| *p.sensor == *s.sensor).cloned();
+                Some(Sensor { total: *state.history.total(&s.sensor)?, now: s.clone(), verdict, processing })
             })
             .collect(),
         health: state.latest().map(|h| BoxHealth { sensors: Vec::new(), ..h.clone() }),
@@ -46,6 +49,7 @@ struct Sensor {
     now: SensorHealth,
     total: Counts,
     verdict: Option<Verdict>,
+    processing: Option<ProcessingVerdict>,
 }
 
 #[derive(Debug)]
@@ -165,6 +169,13 @@ impl Scrape {
             judged(Judgement::Suspect),
         )?;
         gauge(e, ("sensor_deaf", ""), "1 if the sensor does not hear what it should", judged(Judgement::Deaf))?;
+        let fails = self.gauges(move |s| s.processing.as_ref().map(|p| is(p.judgement == Processing::Failing)));
+        gauge(
+            e,
+            ("sensor_processing_failing", ""),
+            "1 if it does not find the test bursts added to its samples",
+            fails,
+        )?;
         let change = self.gauges(|s| s.verdict.as_ref()?.floor_change_db);
         gauge(e, ("sensor_floor_change", "decibels"), "Noise floor against its value at commissioning", change)?;
         let change = self.gauges(|s| s.verdict.as_ref()?.ambient_change_db);
@@ -212,7 +223,32 @@ impl Scrape {
         let bursts = self.sensors.iter().flat_map(|s| {
             STANDARDS.iter().zip(s.total.bursts).map(|(standard, n)| (s.labels_and("standard", standard.name()), n))
         });
-        counter(e, ("sensor_bursts", ""), "Bursts by standard", bursts)
+        counter(e, ("sensor_bursts", ""), "Bursts by standard", bursts)?;
+        self.encode_self_tests(e)
+    }
+}
+
+impl Scrape {
+    fn encode_self_tests(&self, e: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let tests = |value: fn(&SelfTestCount) -> u64| {
+            self.sensors.iter().flat_map(move |s| {
+                s.now.self_test.iter().map(move |t| {
+                    let more =
+                        vec![("band", t.band.as_str()), ("standard", t.standard.name()), ("kind", t.kind.name())];
+                    ([s.labels(), more].concat(), value(t))
+                })
+            })
+        };
+        let help = "Test bursts, added to the samples in memory, that should have been found";
+        counter(e, ("sensor_self_tests", ""), help, tests(|t| t.tests))?;
+        counter(
+            e,
+            ("sensor_self_tests_found", ""),
+            "Test bursts at whose place something was found",
+            tests(|t| t.found),
+        )?;
+        counter(e, ("sensor_self_tests_named", ""), "Test bursts found by standard and kind", tests(|t| t.named))?;
+        counter(e, ("sensor_self_tests_void", ""), "Test bursts that were disturbed", tests(|t| t.void))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::commissioning::{AmbientLevels, CARRIERS_MOST, Commissioning};
 use crate::deaf::{Judge, Verdict};
 use crate::history::{BLOCKS_MOST, History, SENSORS_MOST};
+use crate::processing::{ProcessingJudge, ProcessingVerdict, TESTED_MOST};
 use crate::status::{self, SCHEMA, Status};
 use crate::window::Windows;
 use cellwarden_types::BoxHealth;
@@ -20,6 +21,7 @@ pub(crate) struct State {
     stale_after: Duration,
     pub(crate) history: History,
     judge: Judge,
+    processing: ProcessingJudge,
     ambient: AmbientLevels,
     latest: Option<(BoxHealth, Instant)>,
     /// Computed once for a snapshot, however often it is asked for.
@@ -33,6 +35,7 @@ impl State {
             stale_after,
             history: History::new(),
             judge: Judge::new(commissioning),
+            processing: ProcessingJudge::default(),
             ambient: AmbientLevels::default(),
             latest: None,
             known: None,
@@ -45,6 +48,7 @@ impl State {
         let at_s = at.saturating_duration_since(self.origin).as_secs_f64();
         self.history.push_at(&snapshot, at_s);
         self.judge.push_at(&snapshot, at_s);
+        self.processing.push_at(&snapshot, at_s);
         (self.latest, self.known) = (Some((snapshot, at)), None);
     }
 
@@ -76,6 +80,10 @@ impl State {
         &self.known().1
     }
 
+    pub(crate) fn processing(&self) -> Vec<ProcessingVerdict> {
+        self.processing.verdicts()
+    }
+
     fn known(&mut self) -> &(Windows, Vec<Verdict>) {
         let (history, judge) = (&self.history, &self.judge);
         self.known.get_or_insert_with(|| (history.windows(), judge.verdicts()))
@@ -90,6 +98,8 @@ impl State {
         let (windows, verdicts) = self.known().clone();
         let mut wrong = self.not_listening();
         wrong.extend(self.latest().iter().flat_map(|h| status::degraded(h, &windows, &verdicts)));
+        let processing = self.processing();
+        wrong.extend(status::failing(&processing));
         Status {
             schema: SCHEMA,
             age_s: self.age_s(),
@@ -97,6 +107,7 @@ impl State {
             health: self.latest().cloned(),
             windows,
             verdicts,
+            processing,
             ambient: self.ambient.clone(),
             wrong,
         }
@@ -124,6 +135,11 @@ fn clean(snapshot: &mut BoxHealth) {
             [&mut sensor.gain_db, &mut sensor.drift_ppm, &mut sensor.floor_dbfs_per_hz, &mut sensor.temperature_celsius]
         {
             number(value);
+        }
+        sensor.self_test.truncate(TESTED_MOST);
+        for test in &mut sensor.self_test {
+            text(&mut test.band);
+            test.snr_db = crate::window::finite(test.snr_db);
         }
         while sensor.bursts.len() > STANDARDS_MOST {
             sensor.bursts.pop_last();

@@ -2,6 +2,7 @@
 
 use crate::commissioning::AmbientLevels;
 use crate::deaf::{Judgement, Verdict};
+use crate::processing::{Processing, ProcessingVerdict};
 use crate::window::{SensorWindow, Windows};
 use cellwarden_types::{BoxHealth, SensorHealth, SensorState};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,9 @@ pub struct Status {
     pub windows: Windows,
     /// How well each sensor hears.
     pub verdicts: Vec<Verdict>,
+    /// Whether each sensor's processing finds test bursts, which says nothing of its antenna.
+    #[serde(default)]
+    pub processing: Vec<ProcessingVerdict>,
     /// Levels of carriers that are always in the air, as they were measured last.
     #[serde(default)]
     pub ambient: AmbientLevels,
@@ -80,6 +84,12 @@ pub(crate) fn degraded(health: &BoxHealth, windows: &Windows, verdicts: &[Verdic
         of_one(sensor, of_sensor, verdict, &mut wrong);
     }
     wrong
+}
+
+/// Sensors whose processing fails.
+pub(crate) fn failing(processing: &[ProcessingVerdict]) -> impl Iterator<Item = String> + '_ {
+    let fails = processing.iter().filter(|p| p.judgement == Processing::Failing);
+    fails.map(|p| format!("sensor {}: processing {}: it {}", p.sensor, p.judgement.name(), p.reason))
 }
 
 fn of_one(sensor: &SensorHealth, windows: &[SensorWindow], verdict: Option<&Verdict>, wrong: &mut Vec<String>) {

@@ -1,6 +1,7 @@
 //! `/status.json` for people: a line for each sensor, then what is wrong. 100 columns are enough.
 
 use crate::deaf::Judgement;
+use crate::processing::Processing;
 use crate::status::Status;
 use crate::window::SensorWindow;
 use cellwarden_standards::band::{Region, UPLINK_BANDS};
@@ -39,6 +40,7 @@ pub fn render(status: &Status, colour: bool) -> String {
             line(status, sensor, &paint, &mut out);
         }
         out.push('\n');
+        processing(status, &mut out);
     }
     if status.wrong.is_empty() {
         let _ = writeln!(out, "{}", paint.with(GREEN, "All is well."));
@@ -47,6 +49,17 @@ pub fn render(status: &Status, colour: bool) -> String {
         status.wrong.iter().for_each(|text| wrap(&plain(text), &mut out));
     }
     out
+}
+
+/// What test bursts say of the processing, beside what the table says of the antenna. What fails is among what is wrong.
+fn processing(status: &Status, out: &mut String) {
+    let told = status.processing.iter().filter(|p| p.judgement != Processing::Failing);
+    for p in told.clone() {
+        wrap(&plain(&format!("processing of {}: {}", p.sensor, p.reason)), out);
+    }
+    if told.count() > 0 {
+        out.push('\n');
+    }
 }
 
 struct Paint(bool);

@@ -3,7 +3,7 @@
 mod common;
 
 use cellwarden_health::{AmbientCarrier, AmbientLevels, Commissioning, Error, Health, HealthConfig, Status};
-use cellwarden_types::SensorState;
+use cellwarden_types::{Kind, SelfTestCount, SensorState, Standard};
 use common::{advance, sensor, snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -116,6 +116,16 @@ fn label_names(labels: &str) -> Vec<String> {
 fn busy() -> cellwarden_types::BoxHealth {
     let mut one = sensor("a-west");
     one.bursts.insert("gsm".to_owned(), 12);
+    one.self_test.push(SelfTestCount {
+        band: "GSM900".to_owned(),
+        standard: Standard::Gsm,
+        kind: Kind::Normal,
+        snr_db: 12.0,
+        tests: 120,
+        found: 119,
+        named: 118,
+        void: 2,
+    });
     let mut other = sensor("quo\"te\\and\nline");
     (other.temperature_celsius, other.drift_ppm) = (None, Some(f64::NAN));
     snapshot(vec![one, other])
@@ -124,7 +134,7 @@ fn busy() -> cellwarden_types::BoxHealth {
 const UNITS: [&str; 10] =
     ["seconds", "bytes", "samples", "hertz", "decibels", "dbfs_per_hertz", "ppm", "celsius", "info", ""];
 /// What is counted, or is yes or no, has no unit.
-const WITHOUT_UNIT: [&str; 8] = [
+const WITHOUT_UNIT: [&str; 13] = [
     "store_trouble",
     "clock_steps",
     "hits",
@@ -133,6 +143,11 @@ const WITHOUT_UNIT: [&str; 8] = [
     "sensor_deaf",
     "sensor_restarts",
     "sensor_bursts",
+    "sensor_processing_failing",
+    "sensor_self_tests",
+    "sensor_self_tests_found",
+    "sensor_self_tests_named",
+    "sensor_self_tests_void",
 ];
 
 #[test]
@@ -157,7 +172,7 @@ fn metrics_are_strict_and_counters_never_decrease() {
         let allowed: &[&str] = if short == "build" {
             &["version", "config_sha256"]
         } else {
-            &["sensor", "device", "standard", "block", "cause"]
+            &["sensor", "device", "standard", "kind", "band", "block", "cause"]
         };
         assert!(family.labels.iter().all(|l| allowed.contains(&l.as_str())), "{name}: {:?}", family.labels);
     }

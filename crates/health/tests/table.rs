@@ -63,6 +63,7 @@ fn finish(health: BoxHealth, history: &History, judge: &Judge) -> Status {
         windows: history.windows(),
         health: Some(health),
         verdicts,
+        processing: Vec::new(),
         ambient: AmbientLevels::default(),
         wrong,
     }
@@ -99,6 +100,7 @@ fn an_empty_box_and_a_good_one_say_so() {
         health: None,
         windows: History::new().windows(),
         verdicts: Vec::new(),
+        processing: Vec::new(),
         ambient: AmbientLevels::default(),
         wrong: vec!["the daemon has made no snapshot yet".to_owned()],
     };

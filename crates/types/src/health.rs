@@ -1,6 +1,6 @@
 //! How a box is doing: one snapshot of every sensor, made about once a second. Counters count from the daemon's start.
 
-use crate::{Hertz, SensorLedger, UtcNanos};
+use crate::{Hertz, Kind, SensorLedger, Standard, UtcNanos};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,6 +63,30 @@ pub struct SensorHealth {
     pub last_error: Option<String>,
     /// Of the device, where it is known.
     pub temperature_celsius: Option<f64>,
+    /// How its processing did on test bursts; empty where it is not tested.
+    #[serde(default)]
+    pub self_test: Vec<SelfTestCount>,
+}
+
+/// Test bursts of one kind in one band, and what became of them. They are added to the samples in memory, never sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SelfTestCount {
+    /// The band.
+    pub band: String,
+    /// The standard of the burst.
+    pub standard: Standard,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its mean power over the noise in its band, in dB.
+    pub snr_db: f64,
+    /// Bursts that should have been found.
+    pub tests: u64,
+    /// Of those, at whose place something was found.
+    pub found: u64,
+    /// Of those, that were found by their standard and kind.
+    pub named: u64,
+    /// Bursts that say nothing: samples were lost, the receiver was tuned anew, or something else was heard there.
+    pub void: u64,
 }
 
 /// A carrier that is always in the air, such as a base station's.

@@ -21,7 +21,7 @@ pub mod time;
 pub mod units;
 
 pub use block::{Gap, GapReason, IqBlock};
-pub use health::{AmbientCarrier, BoxHealth, SensorHealth, SensorState};
+pub use health::{AmbientCarrier, BoxHealth, SelfTestCount, SensorHealth, SensorState};
 pub use record::{Activity, Burst, Detail, Evidence, Hit, HitState, Kind, Record, SensorLedger, Standard, Summary};
 pub use sample::SampleFormat;
 pub use time::{SampleCount, SampleIndex, UtcNanos};

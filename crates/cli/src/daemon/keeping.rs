@@ -5,9 +5,9 @@ use crate::config::{Config, EVIDENCE, STORE};
 use crate::failure::Failure;
 use crate::listen::{Listening, software};
 use crate::samples::Samples;
-use cellwarden_detect::Detector;
 use cellwarden_evidence::{EvidenceWriter, Keys};
 use cellwarden_locate::SensorInfo;
+use cellwarden_selftest::TestedDetector;
 use cellwarden_store::{EventLevel, Store};
 use cellwarden_types::{BoxHealth, Burst, Gap, Hit, UtcNanos};
 use std::path::Path;
@@ -64,7 +64,7 @@ impl Keeping {
     }
 
     /// Keeps what is to be said of hits: on disk before anybody hears of it. Where the disk fails it is said all the same.
-    pub fn hits(&mut self, hits: &[Hit], detectors: &[&Detector], sensors: &[SensorInfo]) {
+    pub fn hits(&mut self, hits: &[Hit], detectors: &[&TestedDetector], sensors: &[SensorInfo]) {
         let Some(kept) = &mut self.kept else { return };
         hits.iter().for_each(|hit| kept.archive.hit(hit, detectors, sensors));
         if let Err(error) = kept.store.put_hits(hits, UtcNanos::now()) {
@@ -73,7 +73,7 @@ impl Keeping {
     }
 
     /// Follows the detectors; `now` is their time.
-    pub fn turn(&mut self, detectors: &[&Detector], now: UtcNanos) {
+    pub fn turn(&mut self, detectors: &[&TestedDetector], now: UtcNanos) {
         if let Some(kept) = &mut self.kept {
             kept.archive.turn(detectors, now);
         }

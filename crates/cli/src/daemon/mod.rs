@@ -11,9 +11,9 @@ use crate::gain::kept;
 use crate::listen::{Listening, Totals, emit, software};
 use crate::live::{Live, LiveSensor};
 use cellwarden_capture::process::supervisor::{DEVICE_CLOCK_SET_S, DeviceHandle, DeviceStatus, spawn_device};
-use cellwarden_detect::Detector;
 use cellwarden_locate::{JoinConfig, Joiner, SensorInfo};
 use cellwarden_report::Sink;
+use cellwarden_selftest::TestedDetector;
 use cellwarden_types::{BoxHealth, Burst, Hit, Record, UtcNanos};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use keeping::Keeping;
@@ -162,7 +162,8 @@ impl Daemon {
             let mut handle =
                 spawn_device(device.clone(), command.clone(), config.queue_s, ring.clone()).map_err(Failure::run)?;
             for (c, (reader, channel)) in handle.readers.drain(..).zip(&device.channels).enumerate() {
-                sensors.push(LiveSensor::new(Arc::from(channel.sensor.as_str()), (d, c), reader, detect));
+                let name = Arc::from(channel.sensor.as_str());
+                sensors.push(LiveSensor::new(name, (d, c), reader, detect, config.self_test));
             }
             devices.push(handle);
         }
@@ -249,6 +250,7 @@ impl Daemon {
             ("evidence", new.evidence != old.evidence),
             ("samples", new.samples_keep_days.to_bits() != old.samples_keep_days.to_bits()),
             ("health", new.health != old.health),
+            ("self_test", new.self_test != old.self_test),
             ("queue_s", new.queue_s.to_bits() != old.queue_s.to_bits()),
         ] {
             if is_new {
@@ -382,6 +384,6 @@ fn infos(live: &Live, started: UtcNanos) -> Vec<SensorInfo> {
     live.sensors.iter().map(info).collect()
 }
 
-fn detectors(live: &Live) -> Vec<&Detector> {
+fn detectors(live: &Live) -> Vec<&TestedDetector> {
     live.sensors.iter().map(|s| &s.detector).collect()
 }

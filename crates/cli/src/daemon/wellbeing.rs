@@ -143,6 +143,7 @@ pub fn sensor_health(sensor: &LiveSensor, device: &DeviceHandle, status: &Device
         restarts: status.restarts,
         last_error: status.last_error.clone(),
         temperature_celsius: status.temperature_celsius,
+        self_test: sensor.detector.results().to_vec(),
     }
 }
 

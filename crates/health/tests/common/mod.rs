@@ -27,6 +27,7 @@ pub fn sensor(name: &str) -> SensorHealth {
         restarts: 0,
         last_error: None,
         temperature_celsius: Some(41.0),
+        self_test: Vec::new(),
     }
 }
 

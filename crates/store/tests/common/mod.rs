@@ -60,6 +60,7 @@ pub fn health(time: UtcNanos) -> BoxHealth {
         restarts: 0,
         last_error: None,
         temperature_celsius: None,
+        self_test: Vec::new(),
     };
     BoxHealth {
         time,
