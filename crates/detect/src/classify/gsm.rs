@@ -223,22 +223,7 @@ impl GsmClassifier {
             part.iter().map(|z| f64::from(z.norm_sqr())).sum::<f64>() / part.len().max(1) as f64
         };
         let symbols = template.burst_symbols as f64;
-        let power = mean(1.0, symbols - 1.0) - noise;
-        if power <= 0.0 {
-            return None;
-        }
-        let relative = |from: f64, to: f64| (mean(from, to) - noise).max(0.0) / power;
-        let before = relative(-GUARD.1, -GUARD.0);
-        let after = relative(symbols + GUARD.0, symbols + GUARD.1);
-        let guard = before.max(after);
-        let eighth = symbols / 8.0;
-        let weakest = (0..8).map(|i| relative(f64::from(i) * eighth + 0.5, f64::from(i + 1) * eighth - 0.5));
-        let weakest = weakest.fold(f64::INFINITY, f64::min);
-        let quiet_after = template.kind != Kind::Access
-            || relative(AFTER_ACCESS.0 + symbols, AFTER_ACCESS.1 + symbols) < AFTER_ACCESS_MOST;
-        if guard > GUARD_MOST || weakest < WEAKEST_LEAST || !quiet_after {
-            return None;
-        }
+        let (power, guard) = Shape { kind: template.kind, symbols, noise }.measure(mean, 1.0)?;
         let rho = f64::from(found.rho);
         // At zero correlation this says nothing; from 0.85 on, no other emission has been seen to reach it.
         let rho_llr = (rho - 0.45) / 0.05;
@@ -370,7 +355,13 @@ impl Shape {
         out.clear();
         let mut next = *near.start();
         for place in near.clone() {
-            if self.fits(energy, place, per_symbol) {
+            let at =
+                |symbol: f64| ((place as f64 + symbol * per_symbol).round().max(0.0) as usize).min(energy.len() - 1);
+            let mean = |from: f64, to: f64| {
+                let (from, to) = (at(from), at(to));
+                f64::from(energy[to] - energy[from]) / to.saturating_sub(from).max(1) as f64
+            };
+            if self.measure(mean, SLACK).is_some() {
                 // The neighbours too: what is exact is looked for between them.
                 let last = (place + 1).min(*near.end());
                 out.extend(place.saturating_sub(1).max(next)..=last);
@@ -379,24 +370,24 @@ impl Shape {
         }
     }
 
-    fn fits(&self, energy: &[f32], place: usize, per_symbol: f64) -> bool {
-        let at = |symbol: f64| ((place as f64 + symbol * per_symbol).round().max(0.0) as usize).min(energy.len() - 1);
-        let mean = |from: f64, to: f64| {
-            let (from, to) = (at(from), at(to));
-            f64::from(energy[to] - energy[from]) / to.saturating_sub(from).max(1) as f64
+    /// The burst's power above the noise and the larger share of it that is left in its guard periods, where its power goes as
+    /// it must, with limits `slack` times as wide. `mean` gives the mean power from one symbol to another.
+    fn measure(&self, mean: impl Fn(f64, f64) -> f64, slack: f64) -> Option<(f64, f64)> {
+        let symbols = self.symbols;
+        let power = mean(1.0, symbols - 1.0) - self.noise;
+        let relative = |from: f64, to: f64| (mean(from, to) - self.noise).max(0.0) / power;
+        let most = GUARD_MOST * slack;
+        // Each is asked only where those before it fit.
+        let before = Some(power).filter(|&p| p > 0.0).map(|_| relative(-GUARD.1, -GUARD.0)).filter(|&g| g <= most)?;
+        let after = Some(relative(symbols + GUARD.0, symbols + GUARD.1)).filter(|&g| g <= most)?;
+        let eighth = symbols / 8.0;
+        let part = |i: i32| relative(f64::from(i) * eighth + 0.5, f64::from(i + 1) * eighth - 0.5);
+        let is_constant = (0..8).all(|i| part(i) >= WEAKEST_LEAST / slack);
+        let quiet_after = || {
+            self.kind != Kind::Access
+                || relative(symbols + AFTER_ACCESS.0, symbols + AFTER_ACCESS.1) < AFTER_ACCESS_MOST * slack
         };
-        let power = mean(1.0, self.symbols - 1.0) - self.noise;
-        let most = |share: f64| share * SLACK * power + self.noise;
-        let eighth = self.symbols / 8.0;
-        power > 0.0
-            && mean(-GUARD.1, -GUARD.0) <= most(GUARD_MOST)
-            && mean(self.symbols + GUARD.0, self.symbols + GUARD.1) <= most(GUARD_MOST)
-            && (0..8).all(|i| {
-                let part = mean(f64::from(i) * eighth + 0.5, f64::from(i + 1) * eighth - 0.5);
-                part >= WEAKEST_LEAST / SLACK * power + self.noise
-            })
-            && (self.kind != Kind::Access
-                || mean(self.symbols + AFTER_ACCESS.0, self.symbols + AFTER_ACCESS.1) <= most(AFTER_ACCESS_MOST))
+        (is_constant && quiet_after()).then(|| (power, before.max(after)))
     }
 }
 
