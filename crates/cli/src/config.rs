@@ -3,14 +3,14 @@
 use crate::engine::checked_rate;
 use crate::failure::Failure;
 use cellwarden_capture::config::DeviceConfig;
-use cellwarden_evidence::{DAYS_MOST, Permission};
+use cellwarden_evidence::{DAYS_MOST, Hash, Permission};
 use cellwarden_plan::Section;
 use cellwarden_selftest::SelfTestConfig;
 use cellwarden_store::{StoreError, nobody_writes};
 use cellwarden_types::UtcNanos;
+use cellwarden_types::text::line_column;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -294,9 +294,7 @@ fn read(path: &Path) -> Result<File, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Failure::Usage(format!("reading the configuration {}: {e}", path.display())))?;
     let mut file: File = toml::from_str(&text).map_err(|e| {
-        let before = e.span().map_or("", |s| text.get(..s.start).unwrap_or(""));
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+        let (line, column) = line_column(&text, e.span().map_or(0, |s| s.start));
         let message = e.message().trim().replace('\n', " ");
         Failure::Usage(format!("{}:{line}:{column}: {message}", path.display()))
     })?;
@@ -310,8 +308,7 @@ pub fn files_sha256(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     files.extend(parts(&path.parent().unwrap_or(Path::new("")).join("conf.d"))?);
     let hash = |file: &PathBuf| {
         let bytes = std::fs::read(file).map_err(|e| Failure::Usage(format!("reading {}: {e}", file.display())))?;
-        let digest: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
-        Ok((file.display().to_string(), digest))
+        Ok((file.display().to_string(), Hash::of(&bytes).to_string()))
     };
     files.iter().map(hash).collect()
 }

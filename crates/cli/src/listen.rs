@@ -6,12 +6,12 @@ use crate::failure::Failure;
 use crate::sigmf_sink::{Document, SigmfSink};
 use cellwarden_detect::state::DetectorState;
 use cellwarden_detect::{Depth, DetectConfig};
+use cellwarden_evidence::Hash;
 use cellwarden_locate::hit::REPORTED_LEAST;
 use cellwarden_locate::{JoinConfig, Joiner, SensorInfo, Site};
 use cellwarden_report::{OutputFormat, Sink};
 use cellwarden_types::{Hit, Record, SensorLedger, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -210,10 +210,9 @@ fn sensor_infos(engine: &Engine) -> Vec<SensorInfo> {
 }
 
 fn config_hash(config: &DetectConfig, site_text: Option<&str>) -> Result<String, Failure> {
-    let mut hash = Sha256::new();
-    hash.update(serde_json::to_vec(config).map_err(Failure::run)?);
-    hash.update(site_text.unwrap_or_default());
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    let mut bytes = serde_json::to_vec(config).map_err(Failure::run)?;
+    bytes.extend_from_slice(site_text.unwrap_or_default().as_bytes());
+    Ok(Hash::of(&bytes).to_string())
 }
 
 fn progress_bar(engine: &Engine) -> ProgressBar {

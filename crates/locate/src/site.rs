@@ -1,5 +1,6 @@
 //! The site file: where the cell blocks, walls and sensors are. Metres, right-handed.
 
+use cellwarden_types::text::line_column;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -152,14 +153,8 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn wrong(&self, offset: usize, what: impl Into<String>) -> SiteError {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        SiteError::Wrong {
-            name: self.name.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-            what: what.into(),
-        }
+        let (line, column) = line_column(self.text, offset);
+        SiteError::Wrong { name: self.name.to_owned(), line, column, what: what.into() }
     }
 
     fn number(&self, value: &Spanned<f64>, what: &str) -> Result<f64, SiteError> {

@@ -4,6 +4,7 @@ use crate::host::Host;
 use crate::radio::{RADIOS, Radio, by_model};
 use crate::schedule::Range;
 use cellwarden_types::Hertz;
+use cellwarden_types::text::line_column;
 use cellwarden_types::units::hertz_or_text;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -131,9 +132,7 @@ impl Section {
     /// If the text is no TOML, or the section has an unknown key or a value that makes no sense.
     pub fn parse(text: &str, name: &str) -> Result<Option<Self>, SectionError> {
         let wrong = |offset: usize, what: String| {
-            let before = text.get(..offset).unwrap_or(text);
-            let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-            let (line, column) = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);
+            let (line, column) = line_column(text, offset);
             SectionError { name: name.to_owned(), line, column, what }
         };
         let file: File = toml::from_str(text)

@@ -3,6 +3,7 @@
 use crate::SimError;
 use cellwarden_standards::band;
 use cellwarden_standards::lte;
+use cellwarden_types::text::line_column;
 use cellwarden_types::{Hertz, SampleFormat, UtcNanos};
 use serde::{Deserialize, Deserializer};
 use std::path::{Path, PathBuf};
@@ -357,9 +358,7 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn wrong(&self, span: std::ops::Range<usize>, message: impl Into<String>) -> SimError {
-        let before = &self.text[..span.start.min(self.text.len())];
-        let line = before.matches('\n').count() + 1;
-        let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+        let (line, column) = line_column(self.text, span.start);
         SimError::Scene { path: self.path.to_owned(), line, column, message: message.into() }
     }
 }

@@ -17,6 +17,7 @@ pub mod record;
 pub mod request;
 pub mod sample;
 pub mod table;
+pub mod text;
 pub mod time;
 pub mod units;
 
