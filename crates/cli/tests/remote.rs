@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::receiver::{CENTER, Daemon, RATE_HZ, folder, recording};
+use common::receiver::{CENTER, Daemon, RATE_HZ, folder, gaps, recording};
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -91,11 +91,7 @@ fn a_server_that_is_killed_in_mid_stream_costs_its_sensor_no_more_than_5_s() {
     let before = gsm(&daemon.records());
     daemon.wait_for("bursts of the new server", |r| gsm(r) > before + 60);
     let (records, _) = daemon.end();
-    let lost: u64 = records
-        .iter()
-        .filter(|r| r["type"] == "gap" && r["reason"] == "disconnect")
-        .map(|r| r["sample_count"].as_u64().expect("a count"))
-        .sum();
+    let lost: u64 = gaps(&records, "one", "disconnect").iter().sum();
     let lost_s = lost as f64 / RATE_HZ as f64;
     assert!(lost_s > 3.0 && lost_s < away.as_secs_f64() + 5.0, "{lost_s} s");
 }

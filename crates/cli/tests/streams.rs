@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::receiver::{CENTER, Daemon, RATE_HZ, SAMPLES, recording};
+use common::receiver::{CENTER, Daemon, RATE_HZ, SAMPLES, assert_closed, gaps, recording};
 use common::{golden, hits};
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -128,18 +128,10 @@ fn an_rtl_tcp_server_that_dies_and_comes_back_is_heard_again_within_5_s() {
     daemon.wait_for("a hit", |r| closed_in_a(r) > hit);
     assert!(daemon.log().contains("rtl_tcp closed the connection"), "{}", daemon.log());
     let (records, _) = daemon.end();
-    let lost: u64 = records
-        .iter()
-        .filter(|r| r["type"] == "gap" && r["reason"] == "disconnect")
-        .map(|r| r["sample_count"].as_u64().expect("a count"))
-        .sum();
+    let lost: u64 = gaps(&records, "corridor", "disconnect").iter().sum();
     let lost_s = lost as f64 / RATE_HZ as f64;
     assert!(lost_s > away.as_secs_f64() - 0.5 && lost_s < away.as_secs_f64() + 5.0, "{lost_s} s");
-    let ledger = &records.last().expect("a summary")["sensors"]["corridor"];
-    let entry = |name: &str| ledger[name].as_u64().unwrap_or(0);
-    let parts = entry("processed") + entry("overflow") + entry("dropped") + entry("overload");
-    assert_eq!(entry("expected"), parts, "{ledger}");
-    assert_eq!(entry("disconnected"), lost, "{ledger}");
+    assert_closed(&records, &["corridor"]);
 }
 
 #[test]

@@ -232,3 +232,32 @@ impl Drop for Daemon {
         let _ = self.child.wait();
     }
 }
+
+/// Samples missing at a sensor by reason.
+pub fn gaps(records: &[Value], sensor: &str, reason: &str) -> Vec<u64> {
+    let of = |r: &&Value| r["type"] == "gap" && r["sensor"] == sensor && r["reason"] == reason;
+    records.iter().filter(of).map(|r| r["sample_count"].as_u64().expect("a count")).collect()
+}
+
+/// An entry of a sensor's ledger.
+pub fn ledger(records: &[Value], sensor: &str, entry: &str) -> u64 {
+    let summary = records.last().expect("a summary");
+    summary["sensors"][sensor][entry].as_u64().unwrap_or(0)
+}
+
+/// That every sample of every sensor is accounted for, in the ledger as in the gaps.
+pub fn assert_closed(records: &[Value], sensors: &[&str]) {
+    for sensor in sensors {
+        let entry = |name: &str| ledger(records, sensor, name);
+        let sum = |reason: &str| gaps(records, sensor, reason).iter().sum::<u64>();
+        assert_eq!(
+            entry("expected"),
+            entry("processed") + entry("overflow") + entry("dropped") + entry("overload"),
+            "{sensor}"
+        );
+        assert_eq!(entry("overflow"), sum("overflow") + sum("disconnect"), "{sensor}");
+        assert_eq!(entry("disconnected"), sum("disconnect"), "{sensor}");
+        assert_eq!(entry("dropped"), sum("dropped"), "{sensor}");
+        assert_eq!(entry("overload"), sum("overload"), "{sensor}");
+    }
+}
