@@ -136,6 +136,7 @@ pub fn sensor_health(sensor: &LiveSensor, device: &DeviceHandle, status: &Device
         gain_db: info.and_then(|i| i.gain_db),
         ledger: sensor.ledger(),
         drift_ppm: status.drift_ppm[channel],
+        time_uncertainty_s: status.uncertainty_s[channel],
         floor_dbfs_per_hz: sensor.detector.noise_dbfs_per_hz(),
         clipped: sensor.clipped,
         unusable: sensor.detector.counts().unusable,
