@@ -3,47 +3,35 @@
 //! Rows of the spectrogram are kept as they are for the first seconds of a hit and for the last ones; in between, of a call
 //! that lasts, each is the mean of a tenth of a second.
 
+mod log;
+mod room;
+mod writing;
+
 use crate::samples::Samples;
-use cellwarden_detect::Tiles;
 use cellwarden_evidence::{EvidenceInput, EvidenceWriter, SensorTiles};
 use cellwarden_locate::SensorInfo;
 use cellwarden_locate::hit::REPORTED_LEAST;
 use cellwarden_selftest::TestedDetector;
 use cellwarden_types::{Burst, Hertz, Hit, HitState, Standard, UtcNanos};
-use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use log::{Row, SensorLog};
+use room::COARSE_S;
+pub use room::{Room, TilesConfig};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use writing::Writing;
 
 /// From so long before a hit's start.
 const BEFORE_S: f64 = 0.5;
-/// Rows stay as they are for so long after a hit's start.
+/// Rows stay as they are for so long after a hit's start, or as long as the room for recent ones is.
 const WHOLE_S: f64 = 3.0;
-/// And for so long before now.
-const RECENT_S: f64 = 4.0;
-/// Older ones are means over this.
-const COARSE_S: f64 = 0.1;
-/// Bursts that are kept while a hit is open: those of an hour of calls.
+/// Bursts from so long before the start of what is open: whether emissions are one phone's depends on what was heard before.
+const BURSTS_BEFORE_S: f64 = 4.0;
+/// Bursts that are kept while a hit is open: half an hour of a call's.
 const BURSTS_MOST: usize = 400_000;
 /// Beside a hit's bursts, so much of the spectrum shows what else was there.
 const BESIDE_HZ: f64 = 400e3;
-/// Old evidence is deleted this often, also while nothing is heard.
-const PRUNE_EVERY: Duration = Duration::from_secs(600);
-/// How much later than the detectors the thread that writes has its turn.
-const NICE: i32 = 10;
-/// Files that wait to be written.
-const QUEUE: usize = 16;
-
-/// One sensor's spectrogram since the first hit that is open.
-#[derive(Debug, Default)]
-struct SensorLog {
-    about: Option<Tiles>,
-    recent: VecDeque<(UtcNanos, Vec<f32>)>,
-    coarse: Vec<(UtcNanos, Vec<f32>)>,
-    last: Option<UtcNanos>,
-}
+/// Spectrograms in a file; one with more is none. What is whole in time is one of them.
+const PIECES_MOST: usize = 240;
 
 /// A hit that is open.
 #[derive(Debug)]
@@ -51,14 +39,32 @@ struct Open {
     standard: Standard,
     band: Option<String>,
     start: UtcNanos,
-    /// Its first seconds, once they are over.
-    beginning: Option<Vec<SensorTiles>>,
+    beginning: Beginning,
+}
+
+/// A hit's first seconds.
+#[derive(Debug)]
+enum Beginning {
+    /// They are not over.
+    Awaited,
+    /// As they were.
+    Kept(Vec<SensorTiles>),
+    /// There was no room: what is left of them is in the sensors' logs.
+    InTheLog,
 }
 
 impl Open {
     fn new(hit: &Hit, start: UtcNanos) -> Self {
-        Self { standard: hit.standard, band: hit.band.clone(), start, beginning: None }
+        Self { standard: hit.standard, band: hit.band.clone(), start, beginning: Beginning::Awaited }
     }
+
+    fn bytes(&self) -> u64 {
+        if let Beginning::Kept(tiles) = &self.beginning { bytes(tiles) } else { 0 }
+    }
+}
+
+fn bytes(tiles: &[SensorTiles]) -> u64 {
+    tiles.iter().map(|t| (t.rows.len() * size_of::<f32>()) as u64).sum()
 }
 
 /// What is the same in every file.
@@ -72,54 +78,33 @@ pub struct About {
     pub software: String,
 }
 
-/// Collects what evidence is made of, and has it written by a thread of its own: the detectors do not wait for a disk.
+/// Collects what evidence is made of.
 pub struct Archive {
     about: About,
     names: Vec<Arc<str>>,
     bursts: VecDeque<Burst>,
     logs: Vec<SensorLog>,
     open: BTreeMap<String, Open>,
-    to_writer: Option<Sender<Box<EvidenceInput>>>,
-    writer: Option<JoinHandle<()>>,
-    /// Hits of which there is no evidence, because the disk did not keep up or failed.
-    missed: Arc<AtomicU64>,
+    room: Room,
+    writing: Writing,
 }
 
 impl Archive {
-    /// For these sensors, in the order of their detectors; files go to `writer`. `samples` are deleted with old evidence.
+    /// For these sensors, in the order of their detectors, with `room` for their spectrograms; files go to `writer`. `samples` are
+    /// deleted with old evidence.
     ///
     /// # Errors
     /// If there is no thread to be had.
     pub fn new(
         about: About,
         sensors: Vec<Arc<str>>,
-        mut writer: EvidenceWriter,
+        room: Room,
+        writer: EvidenceWriter,
         samples: Samples,
     ) -> std::io::Result<Self> {
-        let (to_writer, inputs) = bounded::<Box<EvidenceInput>>(QUEUE);
-        let missed = Arc::new(AtomicU64::new(0));
-        let failures = Arc::clone(&missed);
-        let thread = std::thread::Builder::new().name("evidence".to_owned()).spawn(move || {
-            // The detectors go first; on Linux this concerns the thread alone.
-            if let Err(error) = rustix::process::nice(NICE) {
-                tracing::warn!("Evidence is written at the detectors' priority: {error}.");
-            }
-            samples.expire();
-            loop {
-                match inputs.recv_timeout(PRUNE_EVERY) {
-                    Ok(input) => write(&mut writer, &input, &failures),
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => break,
-                }
-                if let Err(error) = writer.prune(UtcNanos::now()) {
-                    tracing::error!("Deleting old evidence: {error}.");
-                }
-                samples.expire();
-            }
-        })?;
         let logs = sensors.iter().map(|_| SensorLog::default()).collect();
         let (bursts, open) = (VecDeque::new(), BTreeMap::new());
-        Ok(Self { about, names: sensors, bursts, logs, open, to_writer: Some(to_writer), writer: Some(thread), missed })
+        Ok(Self { about, names: sensors, bursts, logs, open, room, writing: Writing::start(writer, samples)? })
     }
 
     /// What later files say of the configuration.
@@ -129,7 +114,7 @@ impl Archive {
 
     /// Hits of which there is no evidence.
     pub fn missed(&self) -> u64 {
-        self.missed.load(Ordering::Relaxed)
+        self.writing.missed()
     }
 
     /// Takes a burst.
@@ -164,12 +149,15 @@ impl Archive {
         let open = self.open.remove(&hit.id).unwrap_or_else(|| Open::new(hit, start));
         let end = hit.time_end.unwrap_or(start);
         let from = start.plus_seconds(-BEFORE_S);
-        let rest_from = open.beginning.as_ref().map_or(from, |_| start.plus_seconds(WHOLE_S));
-        let rest = self.cut(self.range(&open, end), rest_from, end);
-        let mut tiles = open.beginning.unwrap_or_default();
-        tiles.extend(rest);
+        let range = self.range(&open, end);
+        let (mut tiles, rest_from) = match open.beginning {
+            Beginning::Kept(tiles) => (tiles, start.plus_seconds(self.whole_s())),
+            Beginning::Awaited | Beginning::InTheLog => (Vec::new(), from),
+        };
+        tiles.extend(self.cut(range, rest_from, end));
         // Who did not hear it shows nothing of it.
         tiles.retain(|t| hit.sensors.contains_key(t.sensor.as_ref()));
+        self.fit(&mut tiles, &hit.id);
         let in_time = |b: &&Burst| b.time.is_some_and(|t| t >= from && t <= end.plus_seconds(BEFORE_S));
         let input = EvidenceInput {
             hit: hit.clone(),
@@ -181,10 +169,30 @@ impl Archive {
             tiles,
             states: self.names.iter().zip(detectors).map(state_of).collect(),
         };
-        if let Some(Err(error)) = self.to_writer.as_ref().map(|w| w.try_send(Box::new(input))) {
-            self.missed.fetch_add(1, Ordering::Relaxed);
-            let why = if error.is_full() { "the disk does not keep up" } else { "the thread that writes it has ended" };
-            tracing::error!(hit = hit.id, "No evidence is kept: {why}.");
+        self.writing.write(input);
+    }
+
+    /// A hit's first seconds, as they are kept: no longer than rows are there to be cut.
+    fn whole_s(&self) -> f64 {
+        WHOLE_S.min(self.room.recent_s - BEFORE_S - COARSE_S)
+    }
+
+    /// Bytes that are left for what was cut out for hits.
+    fn left_bytes(&self) -> u64 {
+        let held = self.open.values().map(Open::bytes).sum::<u64>() + self.writing.waiting_bytes();
+        self.room.hits_bytes.saturating_sub(held)
+    }
+
+    /// Leaves out what there is no room for: the pieces in the middle.
+    fn fit(&self, tiles: &mut Vec<SensorTiles>, hit: &str) {
+        let (given, left) = (tiles.len(), self.left_bytes());
+        tiles.sort_by(|a, b| (a.first, &a.sensor).cmp(&(b.first, &b.sensor)));
+        while tiles.len() > PIECES_MOST || bytes(tiles) > left {
+            tiles.remove(tiles.len() / 2);
+        }
+        if tiles.len() < given {
+            let kept = tiles.len();
+            tracing::warn!(hit, given, kept, "Evidence: there is no room for some pieces of the spectrogram.");
         }
     }
 
@@ -193,7 +201,7 @@ impl Archive {
         let oldest = self.open.values().map(|o| o.start).min();
         let keep_from = oldest.unwrap_or(now).plus_seconds(-BEFORE_S);
         // Before a hit opens its decision takes time, too.
-        let bursts_from = keep_from.plus_seconds(-RECENT_S);
+        let bursts_from = keep_from.plus_seconds(-BURSTS_BEFORE_S);
         while self.bursts.front().is_some_and(|b| b.time.is_none_or(|t| t < bursts_from)) {
             self.bursts.pop_front();
         }
@@ -202,35 +210,29 @@ impl Archive {
             return;
         }
         self.follow(detectors, keep_from);
-        let over = |o: &Open| o.beginning.is_none() && now.seconds_since(o.start) > WHOLE_S + COARSE_S;
-        let beginning = |o: &Open| {
-            let (from, to) = (o.start.plus_seconds(-BEFORE_S), o.start.plus_seconds(WHOLE_S));
-            self.cut(self.range(o, now), from, to)
-        };
-        let ready: Vec<(String, Vec<SensorTiles>)> =
-            self.open.iter().filter(|(_, o)| over(o)).map(|(id, o)| (id.clone(), beginning(o))).collect();
-        for (id, tiles) in ready {
+        let whole_s = self.whole_s();
+        let over =
+            |o: &Open| matches!(o.beginning, Beginning::Awaited) && now.seconds_since(o.start) > whole_s + COARSE_S;
+        let ready: Vec<String> = self.open.iter().filter(|(_, o)| over(o)).map(|(id, _)| id.clone()).collect();
+        for id in ready {
+            let Some(open) = self.open.get(&id) else { continue };
+            let (from, to) = (open.start.plus_seconds(-BEFORE_S), open.start.plus_seconds(whole_s));
+            let tiles = self.cut(self.range(open, now), from, to);
+            let is_room = bytes(&tiles) <= self.left_bytes();
             if let Some(open) = self.open.get_mut(&id) {
-                open.beginning = Some(tiles);
+                open.beginning = if is_room { Beginning::Kept(tiles) } else { Beginning::InTheLog };
             }
         }
         for log in &mut self.logs {
-            log.thin(now.plus_seconds(-RECENT_S), keep_from);
+            log.thin(now, keep_from, &self.room);
         }
     }
 
     fn follow(&mut self, detectors: &[&TestedDetector], from: UtcNanos) {
         for (log, detector) in self.logs.iter_mut().zip(detectors) {
-            let Some(mut tiles) = detector.tiles_after(log.last.or(Some(from))) else { continue };
-            let rows = std::mem::take(&mut tiles.rows);
-            let other = |a: &Tiles| (a.center, a.rate, a.floor.len()) != (tiles.center, tiles.rate, tiles.floor.len());
-            if log.about.as_ref().is_some_and(other) {
-                // Tuned to another place: rows of both do not fit into one picture.
-                *log = SensorLog::default();
+            if let Some(tiles) = detector.tiles_after(log.last().or(Some(from))) {
+                log.push(tiles);
             }
-            log.last = rows.last().map(|(at, _)| *at).or(log.last);
-            log.recent.extend(rows);
-            log.about = Some(tiles);
         }
     }
 
@@ -250,7 +252,7 @@ impl Archive {
     fn cut(&self, (low_hz, high_hz): (f64, f64), from: UtcNanos, to: UtcNanos) -> Vec<SensorTiles> {
         let mut out = Vec::new();
         for (log, sensor) in self.logs.iter().zip(&self.names) {
-            let Some(about) = &log.about else { continue };
+            let Some(about) = log.about() else { continue };
             let frame = SensorTiles {
                 sensor: Arc::clone(sensor),
                 // Bins begin where the file says that they do; the transform's lie around their middle.
@@ -268,71 +270,17 @@ impl Archive {
                 continue;
             }
             let frame = frame.cropped(low_hz, high_hz);
-            let within = |(at, _): &&(UtcNanos, Vec<f32>)| *at >= from && *at <= to;
-            let coarse: Vec<_> = log.coarse.iter().filter(within).collect();
-            let recent: Vec<_> = log.recent.iter().filter(within).collect();
-            for (rows, row_s) in [(coarse, COARSE_S), (recent, about.row_s)] {
-                for run in runs(&rows, row_s) {
-                    let values = run.iter().flat_map(|(_, row)| &row[bins.clone()]).copied().collect();
-                    out.push(SensorTiles { first: run[0].0, row_s, rows: values, ..frame.clone() });
-                }
+            for run in log.rows(from, to).chunk_by(|a, b| a.goes_on_with(b)) {
+                let rows = run.iter().flat_map(|row| &row.power[bins.clone()]).copied().collect();
+                let Row { at, row_s, .. } = *run[0];
+                out.push(SensorTiles { first: at, row_s, rows, ..frame.clone() });
             }
         }
         out
     }
 }
 
-/// Writes a file, and says so.
-fn write(writer: &mut EvidenceWriter, input: &EvidenceInput, failures: &AtomicU64) {
-    match writer.write(input, UtcNanos::now()) {
-        Ok(file) if file.remade.fits() => {
-            tracing::info!(hit = input.hit.id, file = %file.path.display(), head = %file.head, "Evidence is kept.");
-        }
-        Ok(file) => {
-            tracing::warn!(hit = input.hit.id, file = %file.path.display(), remade = ?file.remade, "Evidence is kept; its bursts alone do not give the hit.");
-        }
-        Err(error) => {
-            failures.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(hit = input.hit.id, "No evidence is kept: {error}.");
-        }
-    }
-}
-
 /// What a detector had learned.
 fn state_of((name, detector): (&Arc<str>, &&TestedDetector)) -> (String, serde_json::Value) {
     (name.to_string(), serde_json::to_value(detector.state()).unwrap_or_default())
-}
-
-/// Rows that follow each other without a gap.
-fn runs<'a>(rows: &'a [&'a (UtcNanos, Vec<f32>)], row_s: f64) -> impl Iterator<Item = &'a [&'a (UtcNanos, Vec<f32>)]> {
-    rows.chunk_by(move |a, b| b.0.seconds_since(a.0) < 1.5 * row_s)
-}
-
-impl SensorLog {
-    /// Makes rows before `recent_from` coarse, and forgets those before `keep_from`.
-    fn thin(&mut self, recent_from: UtcNanos, keep_from: UtcNanos) {
-        while self.recent.front().is_some_and(|(at, _)| *at < recent_from.plus_seconds(-COARSE_S)) {
-            let end = self.recent[0].0.plus_seconds(COARSE_S);
-            let count = self.recent.partition_point(|(at, _)| *at < end).max(1);
-            let mut mean = vec![0.0; self.recent[0].1.len()];
-            let middle = self.recent[0].0.plus_seconds(COARSE_S / 2.0);
-            for (_, row) in self.recent.drain(..count) {
-                mean.iter_mut().zip(row).for_each(|(m, p)| *m += p / count as f32);
-            }
-            self.coarse.push((middle, mean));
-        }
-        let old = self.coarse.partition_point(|(at, _)| *at < keep_from);
-        self.coarse.drain(..old);
-    }
-}
-
-impl Drop for Archive {
-    /// What was closed is written before the daemon ends.
-    fn drop(&mut self) {
-        self.to_writer = None;
-        if let Some(thread) = self.writer.take() {
-            // A writer that panicked has said so.
-            let _ = thread.join();
-        }
-    }
 }

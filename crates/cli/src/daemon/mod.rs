@@ -29,8 +29,6 @@ use wellbeing::Wellbeing;
 const TURN: Duration = Duration::from_millis(50);
 /// From one snapshot of its health to the next.
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
-/// With evidence, the histories reach back over a decision and the half second before a hit, in seconds.
-const TILE_HISTORY_S: f64 = 1.0;
 /// What is still on its way when the daemon is asked to end is waited for so long.
 const ENDS: Duration = Duration::from_millis(1_200);
 
@@ -152,7 +150,7 @@ impl Daemon {
         let wellbeing = Wellbeing::start(&config)?;
         let mut detect = listening.config;
         if keeping.keeps_evidence() {
-            detect.tile_history_s = detect.tile_history_s.max(TILE_HISTORY_S);
+            detect.tile_history_s = detect.tile_history_s.max(config.tiles.ring_s);
         }
         let (ring, bell) = bounded(1);
         let command = crate::cmd::capture::command();
@@ -248,6 +246,7 @@ impl Daemon {
             ("data", new.data != old.data),
             ("store", new.store != old.store),
             ("evidence", new.evidence != old.evidence),
+            ("tiles", new.tiles != old.tiles),
             ("samples", new.samples_keep_days.to_bits() != old.samples_keep_days.to_bits()),
             ("health", new.health != old.health),
             ("self_test", new.self_test != old.self_test),
