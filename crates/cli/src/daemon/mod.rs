@@ -14,7 +14,7 @@ use cellwarden_capture::process::supervisor::{DEVICE_CLOCK_SET_S, DeviceHandle, 
 use cellwarden_locate::{JoinConfig, Joiner, SensorInfo};
 use cellwarden_report::Sink;
 use cellwarden_selftest::TestedDetector;
-use cellwarden_types::{BoxHealth, Burst, Hit, Record, UtcNanos};
+use cellwarden_types::{BoxHealth, Burst, Hit, Record, Summary, UtcNanos};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use keeping::Keeping;
 use sd_notify::NotifyState;
@@ -362,7 +362,10 @@ impl Daemon {
         let ledgers = self.live.sensors.iter().map(|s| (s.name.to_string(), s.ledger())).collect();
         let rate = |s: &LiveSensor| statuses[s.device.0].channels.get(s.device.1).map_or(f64::INFINITY, |c| c.rate.0);
         let seconds = self.live.sensors.iter().map(|s| s.ledger().expected as f64 / rate(s)).fold(0.0, f64::max);
-        self.sink.record(&Record::Summary(self.listening.summary(ledgers, seconds, self.totals)))?;
+        let drift = |s: &LiveSensor| Some((s.name.to_string(), statuses[s.device.0].drift_ppm[s.device.1]?));
+        let drift_ppm = self.live.sensors.iter().filter_map(drift).collect();
+        let summary = Summary { drift_ppm, ..self.listening.summary(ledgers, seconds, self.totals) };
+        self.sink.record(&Record::Summary(summary))?;
         self.sink.finish()?;
         self.wellbeing.stop();
         self.keeping.close()
