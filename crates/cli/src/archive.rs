@@ -36,13 +36,20 @@ const NICE: i32 = 10;
 /// Files that wait to be written.
 const QUEUE: usize = 16;
 
-/// One sensor's spectrogram since the first hit that is open.
-#[derive(Debug, Default)]
-struct SensorLog {
-    about: Option<Tiles>,
+/// One sensor's spectrogram at one tuning since the first hit that is open.
+#[derive(Debug)]
+struct TuningLog {
+    /// Without its rows.
+    about: Tiles,
     recent: VecDeque<(UtcNanos, Vec<f32>)>,
     coarse: Vec<(UtcNanos, Vec<f32>)>,
     last: Option<UtcNanos>,
+}
+
+impl TuningLog {
+    fn new(about: Tiles) -> Self {
+        Self { about, recent: VecDeque::new(), coarse: Vec::new(), last: None }
+    }
 }
 
 /// A hit that is open.
@@ -77,7 +84,8 @@ pub struct Archive {
     about: About,
     names: Vec<Arc<str>>,
     bursts: VecDeque<Burst>,
-    logs: Vec<SensorLog>,
+    /// By sensor: one for each of its tunings.
+    logs: Vec<Vec<TuningLog>>,
     open: BTreeMap<String, Open>,
     to_writer: Option<Sender<Box<EvidenceInput>>>,
     writer: Option<JoinHandle<()>>,
@@ -117,7 +125,7 @@ impl Archive {
                 samples.expire();
             }
         })?;
-        let logs = sensors.iter().map(|_| SensorLog::default()).collect();
+        let logs = sensors.iter().map(|_| Vec::new()).collect();
         let (bursts, open) = (VecDeque::new(), BTreeMap::new());
         Ok(Self { about, names: sensors, bursts, logs, open, to_writer: Some(to_writer), writer: Some(thread), missed })
     }
@@ -198,7 +206,7 @@ impl Archive {
             self.bursts.pop_front();
         }
         if oldest.is_none() {
-            self.logs.iter_mut().for_each(|log| *log = SensorLog::default());
+            self.logs.iter_mut().for_each(Vec::clear);
             return;
         }
         self.follow(detectors, keep_from);
@@ -214,23 +222,28 @@ impl Archive {
                 open.beginning = Some(tiles);
             }
         }
-        for log in &mut self.logs {
+        for log in self.logs.iter_mut().flatten() {
             log.thin(now.plus_seconds(-RECENT_S), keep_from);
         }
     }
 
     fn follow(&mut self, detectors: &[&TestedDetector], from: UtcNanos) {
-        for (log, detector) in self.logs.iter_mut().zip(detectors) {
-            let Some(mut tiles) = detector.tiles_after(log.last.or(Some(from))) else { continue };
-            let rows = std::mem::take(&mut tiles.rows);
-            let other = |a: &Tiles| (a.center, a.rate, a.floor.len()) != (tiles.center, tiles.rate, tiles.floor.len());
-            if log.about.as_ref().is_some_and(other) {
-                // Tuned to another place: rows of both do not fit into one picture.
-                *log = SensorLog::default();
+        for (logs, detector) in self.logs.iter_mut().zip(detectors) {
+            let last = |center| logs.iter().find(|l| l.about.center == center).and_then(|l| l.last).or(Some(from));
+            for mut tiles in detector.tiles_of_all(last) {
+                let rows = std::mem::take(&mut tiles.rows);
+                // Rows of two tunings do not fit into one picture.
+                let same =
+                    |a: &Tiles| (a.center, a.rate, a.floor.len()) == (tiles.center, tiles.rate, tiles.floor.len());
+                let at = logs.iter().position(|l| same(&l.about)).unwrap_or_else(|| {
+                    logs.push(TuningLog::new(tiles.clone()));
+                    logs.len() - 1
+                });
+                let log = &mut logs[at];
+                log.last = rows.last().map(|(at, _)| *at).or(log.last);
+                log.recent.extend(rows);
+                log.about = tiles;
             }
-            log.last = rows.last().map(|(at, _)| *at).or(log.last);
-            log.recent.extend(rows);
-            log.about = Some(tiles);
         }
     }
 
@@ -249,8 +262,9 @@ impl Archive {
     /// The spectrogram between two frequencies from one time to another, of the sensors that are tuned to them.
     fn cut(&self, (low_hz, high_hz): (f64, f64), from: UtcNanos, to: UtcNanos) -> Vec<SensorTiles> {
         let mut out = Vec::new();
-        for (log, sensor) in self.logs.iter().zip(&self.names) {
-            let Some(about) = &log.about else { continue };
+        let of_sensors = self.logs.iter().zip(&self.names);
+        for (log, sensor, hops) in of_sensors.flat_map(|(l, name)| l.iter().map(move |log| (log, name, l.len() > 1))) {
+            let about = &log.about;
             let frame = SensorTiles {
                 sensor: Arc::clone(sensor),
                 // Bins begin where the file says that they do; the transform's lie around their middle.
@@ -260,6 +274,7 @@ impl Archive {
                 first: from,
                 row_s: about.row_s,
                 bins: about.floor.len(),
+                times: Vec::new(),
                 rows: Vec::new(),
                 floor: about.floor.clone(),
             };
@@ -272,9 +287,12 @@ impl Archive {
             let coarse: Vec<_> = log.coarse.iter().filter(within).collect();
             let recent: Vec<_> = log.recent.iter().filter(within).collect();
             for (rows, row_s) in [(coarse, COARSE_S), (recent, about.row_s)] {
-                for run in runs(&rows, row_s) {
+                // From visit to visit there is a gap; a picture for each would be more than a file holds.
+                let reach_s = if hops { f64::INFINITY } else { row_s };
+                for run in runs(&rows, reach_s) {
                     let values = run.iter().flat_map(|(_, row)| &row[bins.clone()]).copied().collect();
-                    out.push(SensorTiles { first: run[0].0, row_s, rows: values, ..frame.clone() });
+                    let times = if hops { run.iter().map(|(at, _)| *at).collect() } else { Vec::new() };
+                    out.push(SensorTiles { first: run[0].0, row_s, times, rows: values, ..frame.clone() });
                 }
             }
         }
@@ -308,7 +326,7 @@ fn runs<'a>(rows: &'a [&'a (UtcNanos, Vec<f32>)], row_s: f64) -> impl Iterator<I
     rows.chunk_by(move |a, b| b.0.seconds_since(a.0) < 1.5 * row_s)
 }
 
-impl SensorLog {
+impl TuningLog {
     /// Makes rows before `recent_from` coarse, and forgets those before `keep_from`.
     fn thin(&mut self, recent_from: UtcNanos, keep_from: UtcNanos) {
         while self.recent.front().is_some_and(|(at, _)| *at < recent_from.plus_seconds(-COARSE_S)) {
