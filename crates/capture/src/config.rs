@@ -5,6 +5,7 @@ use cellwarden_types::units::hertz_or_text;
 use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// A receiver with one or more channels, each of which is a sensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub struct DeviceConfig {
     /// Further arguments for the stream, `key=value,key=value`.
     #[serde(default)]
     pub stream: String,
+    /// Listens at several centres in turn; stays at one where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop: Option<HopConfig>,
     /// Ends after so many seconds of samples; runs for ever where it is left out.
     #[serde(default)]
     pub seconds: Option<f64>,
@@ -50,24 +54,105 @@ pub struct DeviceConfig {
     pub channels: Vec<ChannelConfig>,
 }
 
+/// How a device goes from centre to centre. All its channels go in step: most radios have one tuner for several.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HopConfig {
+    /// How long it listens at each centre, in seconds of samples; `cellwarden plan` says how long is best.
+    pub dwell_s: f64,
+    /// From the command to retune to settled samples at the host, in milliseconds, with what the driver's buffers still hold
+    /// from before: so much is thrown away after each change.
+    #[serde(default = "usual_settle_ms")]
+    pub settle_ms: f64,
+}
+
+impl HopConfig {
+    /// Dwells that are allowed, in seconds: below, the detector gets no whole chunk of a visit; above, it is another plan.
+    pub const DWELL_S: RangeInclusive<f64> = 0.02..=60.0;
+    /// Times to settle that are allowed, in milliseconds: a device that gives nothing for much longer counts as silent.
+    pub const SETTLE_MS: RangeInclusive<f64> = 0.0..=1000.0;
+
+    /// The time to settle, in seconds.
+    pub fn settle_s(&self) -> f64 {
+        self.settle_ms / 1e3
+    }
+}
+
+/// The slowest radio that is known, an RTL-SDR with its driver's buffers: `cellwarden plan` reckons with the same for a radio
+/// that it does not know.
+fn usual_settle_ms() -> f64 {
+    65.0
+}
+
 /// One receive channel: a sensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "ChannelText", into = "ChannelText")]
 pub struct ChannelConfig {
     /// The sensor's name, as the site file has it.
     pub sensor: String,
     /// The channel's number on the device.
-    #[serde(default)]
     pub number: usize,
-    /// Centre frequency.
-    #[serde(deserialize_with = "hertz_or_text")]
+    /// Centre frequency: of several, the first.
     pub center: Hertz,
+    /// Where it listens in turn; empty where it stays.
+    pub centers: Vec<Hertz>,
     /// The antenna's name; the driver's choice where it is left out.
-    #[serde(default)]
     pub antenna: Option<String>,
     /// Gain; the device's where it is left out.
-    #[serde(default)]
     pub gain: Option<Gain>,
+}
+
+impl ChannelConfig {
+    /// Every centre that it listens at, in their order.
+    pub fn tunings(&self) -> &[Hertz] {
+        if self.centers.is_empty() { std::slice::from_ref(&self.center) } else { &self.centers }
+    }
+}
+
+/// A channel as it is written: either `center` or `centers`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChannelText {
+    sensor: String,
+    #[serde(default)]
+    number: usize,
+    #[serde(default, deserialize_with = "some_hertz", skip_serializing_if = "Option::is_none")]
+    center: Option<Hertz>,
+    #[serde(default, deserialize_with = "several_hertz", skip_serializing_if = "Option::is_none")]
+    centers: Option<Vec<Hertz>>,
+    #[serde(default)]
+    antenna: Option<String>,
+    #[serde(default)]
+    gain: Option<Gain>,
+}
+
+impl TryFrom<ChannelText> for ChannelConfig {
+    type Error = String;
+
+    fn try_from(text: ChannelText) -> Result<Self, String> {
+        let ChannelText { sensor, number, center, centers, antenna, gain } = text;
+        let (center, centers) = match (center, centers) {
+            (Some(center), None) => (center, Vec::new()),
+            (None, Some(centers)) => match centers.first() {
+                Some(&first) => (first, centers),
+                None => return Err(format!("sensor {sensor:?}: centers is empty: name two or more, or one as center")),
+            },
+            (Some(_), Some(_)) => {
+                return Err(format!("sensor {sensor:?} has both center and centers: keep centers if it is to hop"));
+            }
+            (None, None) => return Err(format!("sensor {sensor:?}: missing field `center`: add center = \"902.4M\"")),
+        };
+        Ok(Self { sensor, number, center, centers, antenna, gain })
+    }
+}
+
+impl From<ChannelConfig> for ChannelText {
+    fn from(channel: ChannelConfig) -> Self {
+        let ChannelConfig { sensor, number, center, centers, antenna, gain } = channel;
+        let stays = centers.is_empty();
+        let (center, centers) = (stays.then_some(center), (!stays).then_some(centers));
+        Self { sensor, number, center, centers, antenna, gain }
+    }
 }
 
 /// Gain in dB: overall, or by the names of the device's stages. It is fixed: a gain that changes by itself would move the
@@ -156,8 +241,8 @@ impl DeviceConfig {
             if before.iter().any(|c| c.number == channel.number) {
                 return Err(self.wrong(format!("channel {} is there twice: give each its own number", channel.number)));
             }
-            if !(channel.center.0 > 0.0 && channel.center.0.is_finite()) {
-                return Err(self.wrong(format!("center: {} is not above zero", channel.center)));
+            if let Some(center) = channel.tunings().iter().find(|c| !(c.0 > 0.0 && c.0.is_finite())) {
+                return Err(self.wrong(format!("center: {center} is not above zero")));
             }
             let gain = self.gain_of(channel);
             let numbers: Vec<f64> = match gain {
@@ -175,7 +260,60 @@ impl DeviceConfig {
                 )));
             }
         }
+        self.check_hop(&origin)
+    }
+
+    /// That it can hop, where it is to.
+    fn check_hop(&self, origin: &Origin<'_>) -> Result<(), ConfigError> {
+        let Some(hop) = &self.hop else {
+            return match self.channels.iter().find(|c| !c.centers.is_empty()) {
+                Some(channel) => Err(self.wrong(format!(
+                    "sensor {:?} has centers, and the device does not hop: add [device.hop] with dwell_s, or give one center",
+                    channel.sensor
+                ))),
+                None => Ok(()),
+            };
+        };
+        if matches!(origin, Origin::Stdin(_)) {
+            return Err(self.wrong("hop: standard input cannot be tuned: leave [device.hop] out"));
+        }
+        let within = |what: &str, value: f64, range: &RangeInclusive<f64>| {
+            let (low, high) = (range.start(), range.end());
+            let wrong = || self.wrong(format!("hop: {what}: {value} is not within {low} to {high}"));
+            if range.contains(&value) { Ok(()) } else { Err(wrong()) }
+        };
+        within("dwell_s", hop.dwell_s, &HopConfig::DWELL_S)?;
+        within("settle_ms", hop.settle_ms, &HopConfig::SETTLE_MS)?;
+        let count = self.channels[0].tunings().len();
+        for channel in &self.channels {
+            let (sensor, centers) = (&channel.sensor, &channel.centers);
+            if centers.is_empty() {
+                return Err(self.wrong(format!(
+                    "sensor {sensor:?} has one center, and the device hops: give centers = [\"847M\", …], or leave \
+                     [device.hop] out"
+                )));
+            }
+            if centers.iter().all(|c| *c == centers[0]) {
+                return Err(
+                    self.wrong(format!("sensor {sensor:?}: centers is one centre only: there is nowhere to hop to"))
+                );
+            }
+            if centers.len() != count {
+                return Err(self.wrong(format!(
+                    "sensor {sensor:?} has {} centers and {:?} has {count}: channels of a device hop in step, give each as many",
+                    centers.len(),
+                    self.channels[0].sensor
+                )));
+            }
+        }
         Ok(())
+    }
+
+    /// The same device when it stays at the first of its centres.
+    pub fn staying(&self) -> Self {
+        let mut device = Self { hop: None, ..self.clone() };
+        device.channels.iter_mut().for_each(|c| c.centers.clear());
+        device
     }
 
     /// The gain that counts for a channel.
@@ -199,6 +337,12 @@ const PPM_MOST: f64 = 200.0;
 
 fn some_hertz<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Hertz>, D::Error> {
     hertz_or_text(deserializer).map(Some)
+}
+
+fn several_hertz<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Hertz>>, D::Error> {
+    #[derive(Deserialize)]
+    struct One(#[serde(deserialize_with = "hertz_or_text")] Hertz);
+    Ok(Some(Vec::<One>::deserialize(deserializer)?.into_iter().map(|one| one.0).collect()))
 }
 
 #[cfg(test)]
@@ -245,5 +389,52 @@ mod tests {
         measured.channels[0].gain = Some(Gain::Overall(20.0));
         assert_eq!(measured.unmeasured().next(), None);
         assert!(toml::from_str::<DeviceConfig>("name = 'w'\nrate = 1e6\ngain = 'auto'\nchannel = []").is_err());
+    }
+
+    /// Two channels of a device that may hop.
+    fn hopping(hop: &str, first: &str, second: &str) -> Result<DeviceConfig, String> {
+        let text = format!(
+            "name = 'west'\nsoapy = ''\nrate = 1e6\ngain = 20\n{hop}\n\
+             [[channel]]\nsensor = 'a'\n{first}\n[[channel]]\nnumber = 1\nsensor = 'b'\n{second}"
+        );
+        let device: DeviceConfig = toml::from_str(&text).map_err(|e| e.to_string())?;
+        device.check().map_err(|e| e.to_string())?;
+        Ok(device)
+    }
+
+    #[test]
+    fn a_device_hops_over_several_centres() {
+        const TWO: &str = "centers = ['847M', 897400000]";
+        let device = hopping("hop = { dwell_s = 0.3 }", TWO, TWO).expect("good");
+        let hop = device.hop.expect("it hops");
+        assert_eq!((hop.dwell_s, hop.settle_ms, hop.settle_s()), (0.3, 65.0, 0.065));
+        let channel = &device.channels[1];
+        assert_eq!((channel.center, channel.tunings()), (Hertz(847e6), &[Hertz(847e6), Hertz(897.4e6)][..]));
+        let back: DeviceConfig = serde_json::from_str(&serde_json::to_string(&device).unwrap()).unwrap();
+        assert_eq!(back, device, "it goes to another process and back");
+        let stays = device.staying();
+        assert_eq!((stays.check(), stays.channels[1].tunings()), (Ok(()), &[Hertz(847e6)][..]));
+        for (hop, first, second, words) in [
+            ("", TWO, TWO, &["\"a\"", "[device.hop]"][..]),
+            ("hop = { dwell_s = 0.3 }", TWO, "center = '847M'", &["\"b\"", "one center"]),
+            ("hop = { dwell_s = 0.3 }", "centers = ['847M', '847M']", TWO, &["\"a\"", "one centre only"]),
+            ("hop = { dwell_s = 0.3 }", "centers = []", TWO, &["\"a\"", "empty"]),
+            ("hop = { dwell_s = 0.3 }", TWO, "centers = ['1G', '2G', '3G']", &["\"b\" has 3", "\"a\" has 2"]),
+            ("hop = { dwell_s = 0.3 }", "centers = ['847M', '0']", TWO, &["not above zero"]),
+            ("hop = { dwell_s = 0.3 }", "center = 9e8\ncenters = ['847M', '9e8']", TWO, &["\"a\"", "both"]),
+            ("hop = { dwell_s = 0.3 }", "", TWO, &["\"a\"", "missing field `center`"]),
+            ("hop = { dwell_s = 0.019 }", TWO, TWO, &["dwell_s", "0.02 to 60"]),
+            ("hop = { dwell_s = nan }", TWO, TWO, &["dwell_s"]),
+            ("hop = { dwell_s = 0.3, settle_ms = -1 }", TWO, TWO, &["settle_ms", "0 to 1000"]),
+            ("hop = { dwell_s = 0.3, settle_ms = 1001 }", TWO, TWO, &["settle_ms"]),
+            ("hop = { settle_ms = 10 }", TWO, TWO, &["dwell_s"]),
+            ("hop = { dwell_s = 0.3, order = 'random' }", TWO, TWO, &["order"]),
+        ] {
+            let error = hopping(hop, first, second).expect_err(hop);
+            assert!(words.iter().all(|w| error.contains(w)), "{hop} {first} {second}: {error}");
+        }
+        let input = DeviceConfig { soapy: None, stdin: Some(cellwarden_types::SampleFormat::Cs8), ..device };
+        let one = DeviceConfig { channels: vec![input.channels[0].clone()], ..input };
+        assert!(one.check().expect_err("no tuner").to_string().contains("standard input"));
     }
 }

@@ -20,6 +20,7 @@
 mod clock;
 pub mod config;
 mod file;
+mod hop;
 mod outlet;
 pub mod probe;
 pub mod process;

@@ -18,6 +18,8 @@ pub struct ReaderCounters {
     pub missing: AtomicU64,
     /// Of those, while the device was away.
     pub disconnected: AtomicU64,
+    /// Samples thrown away while the receiver was on its way to another centre; not among the missing.
+    pub retuned: AtomicU64,
 }
 
 /// The receiving end.
@@ -98,7 +100,7 @@ pub(crate) fn channel(template: &IqBlock, bytes: usize, blocks: usize) -> (Outle
 }
 
 /// A gap has at most one entry for each [`GapReason`].
-const GAPS: usize = 5;
+const GAPS: usize = 6;
 /// One part in so many of the pool.
 const ENOUGH: usize = 4;
 
@@ -196,6 +198,7 @@ impl Outlet {
             let count = |counter: &AtomicU64| counter.fetch_add(gap.sample_count, Ordering::Relaxed);
             match gap.reason {
                 GapReason::Dropped => count(&self.counters.dropped),
+                GapReason::Retune => count(&self.counters.retuned),
                 GapReason::Disconnect => {
                     count(&self.counters.disconnected);
                     count(&self.counters.missing)

@@ -99,8 +99,8 @@ fn channel_misfits(config: &DeviceConfig, channel: &ChannelConfig, can: &Channel
     if !allows(&can.rates_hz, config.rate.0) {
         found.push(format!("rate {}: it has {}", config.rate, told(&can.rates_hz, 1e6, "Msps")));
     }
-    if !allows(&can.centers_hz, channel.center.0) {
-        found.push(format!("center {}: it tunes {}", channel.center, told(&can.centers_hz, 1e6, "MHz")));
+    for center in channel.tunings().iter().filter(|c| !allows(&can.centers_hz, c.0)) {
+        found.push(format!("center {center}: it tunes {}", told(&can.centers_hz, 1e6, "MHz")));
     }
     if let Some(bandwidth) = config.bandwidth.filter(|b| !allows(&can.bandwidths_hz, b.0)) {
         found.push(format!("bandwidth {bandwidth}: it has {}", told(&can.bandwidths_hz, 1e6, "MHz")));
@@ -169,6 +169,13 @@ mod tests {
             let found = misfits(&config, &probe());
             assert!(found.len() == 1 && words.iter().all(|w| found[0].contains(w)), "{words:?}: {found:?}");
         }
+    }
+
+    #[test]
+    fn every_centre_of_a_hopping_device_is_held_against_what_it_tunes_to() {
+        let hops = config(|c| c.channels[0].centers = [902.4e6, 1747e6, 2.5e9, 1767e6].map(Hertz).to_vec());
+        let found = misfits(&hops, &probe());
+        assert!(found.len() == 2 && found[0].contains("2.5 GHz") && found[1].contains("1.767 GHz"), "{found:?}");
     }
 
     #[test]

@@ -60,6 +60,14 @@ pub trait Receiver: Send {
     /// When there can be no more samples because something failed.
     fn read(&mut self, samples: usize, buffers: &mut [Vec<u8>]) -> Result<Read, SourceError>;
 
+    /// Tunes every channel to the centre number `step` of the configuration, counted from 0. Samples that were on their way come
+    /// before those of the new centre, and nothing tells them apart but their number. [`channels`](Self::channels) then say
+    /// what the device took.
+    ///
+    /// # Errors
+    /// If it cannot be tuned.
+    fn retune(&mut self, step: usize) -> Result<(), SourceError>;
+
     /// The device's temperature in degrees Celsius, where it tells.
     fn temperature_celsius(&self) -> Option<f64> {
         None

@@ -7,7 +7,7 @@ use crate::config::{DeviceConfig, Gain};
 use crate::receiver::{ChannelInfo, Read, Receiver};
 use crate::source::SourceError;
 use crate::stream::StreamReceiver;
-use cellwarden_types::SampleFormat;
+use cellwarden_types::{Hertz, SampleFormat};
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -20,7 +20,10 @@ const SET_GAIN: u8 = 0x04;
 const SET_PPM: u8 = 0x05;
 
 /// Samples from an `rtl_tcp` server.
-pub(crate) struct RtlTcpReceiver(StreamReceiver<TcpStream>);
+pub(crate) struct RtlTcpReceiver {
+    stream: StreamReceiver<TcpStream>,
+    centers: Vec<Hertz>,
+}
 
 impl RtlTcpReceiver {
     /// Connects to `address` and sets the receiver behind it.
@@ -56,13 +59,19 @@ impl RtlTcpReceiver {
                 return Err(failed("setting the gain")(error));
             }
         }
-        for (command, value) in commands {
-            let [a, b, c, d] = value.to_be_bytes();
-            stream.write_all(&[command, a, b, c, d]).map_err(failed("setting the receiver"))?;
+        for command in commands {
+            stream.write_all(&bytes(command)).map_err(failed("setting the receiver"))?;
         }
         stream.set_read_timeout(None).map_err(failed("connecting to rtl_tcp"))?;
-        Ok(Self(StreamReceiver::new(stream, config, SampleFormat::Cu8)))
+        let stream = StreamReceiver::new(stream, config, SampleFormat::Cu8);
+        Ok(Self { stream, centers: channel.tunings().to_vec() })
     }
+}
+
+/// A command, as it goes over the wire.
+fn bytes((command, value): (u8, u32)) -> [u8; 5] {
+    let [a, b, c, d] = value.to_be_bytes();
+    [command, a, b, c, d]
 }
 
 /// A signed number, as its bits go over the wire.
@@ -86,18 +95,32 @@ fn connect(address: &str) -> io::Result<TcpStream> {
 
 impl Receiver for RtlTcpReceiver {
     fn channels(&self) -> &[ChannelInfo] {
-        self.0.channels()
+        self.stream.channels()
     }
 
     fn read(&mut self, samples: usize, buffers: &mut [Vec<u8>]) -> Result<Read, SourceError> {
-        match self.0.read(samples, buffers)? {
+        match self.stream.read(samples, buffers)? {
             // A server that goes away is no end of the recording.
             Read::End => Err(SourceError::Device {
-                device: self.0.device().to_owned(),
+                device: self.stream.device().to_owned(),
                 doing: "reading samples",
                 reason: "rtl_tcp closed the connection".to_owned(),
             }),
             read => Ok(read),
         }
+    }
+
+    fn retune(&mut self, step: usize) -> Result<(), SourceError> {
+        let center = self.centers[step % self.centers.len()];
+        let command = bytes((SET_CENTER, center.0.round() as u32));
+        let written = self.stream.input_mut().write_all(&command);
+        written.map_err(|e| SourceError::Device {
+            device: self.stream.device().to_owned(),
+            doing: "tuning",
+            reason: e.to_string(),
+        })?;
+        // It does not say what it took.
+        self.stream.channel_mut().center = center;
+        Ok(())
     }
 }

@@ -18,11 +18,13 @@ const FULL_SCALE: f64 = 32768.0;
 /// All channels of a device, streaming.
 pub(crate) struct SoapyReceiver {
     device: Device,
-    name: String,
+    config: DeviceConfig,
     channels: Vec<ChannelInfo>,
     stream: Stream,
     /// Device time after the last read. The crate does not say whether a read had one; a time that did not change is none.
     last_time_ns: i64,
+    /// Of centres up to this one it was said what the device made of them.
+    warned_to: usize,
 }
 
 /// A stream in the device's own format.
@@ -66,8 +68,17 @@ impl SoapyReceiver {
         let mut stream = Stream::open(&device, &numbers, config)?;
         stream.activate().map_err(failed("starting the stream"))?;
         let format = stream.format();
-        let channels = config.channels.iter().map(|c| taken(&device, config, c, format)).collect::<Result<_, _>>()?;
-        Ok(Self { device, name: config.name.clone(), channels, stream, last_time_ns: 0 })
+        let channels = config
+            .channels
+            .iter()
+            .map(|c| {
+                let info = taken(&device, config, c, format)?;
+                warn_of_another(config, c, ("sample rate", config.rate, info.rate));
+                warn_of_another(config, c, ("centre", c.center, info.center));
+                Ok(info)
+            })
+            .collect::<Result<_, SourceError>>()?;
+        Ok(Self { device, config: config.clone(), channels, stream, last_time_ns: 0, warned_to: 1 })
     }
 }
 
@@ -144,13 +155,13 @@ fn set(device: &Device, config: &DeviceConfig, channel: &ChannelConfig) -> Resul
     if let Some(bandwidth) = config.bandwidth {
         device.set_bandwidth(rx, number, bandwidth.0).map_err(failed("setting the bandwidth"))?;
     }
-    let corrects = device.list_frequencies(rx, number).is_ok_and(|f| f.iter().any(|f| f == CORRECTION));
+    let corrects = corrects(device, channel);
     if config.ppm != 0.0 && corrects {
         device
             .set_component_frequency(rx, number, CORRECTION, config.ppm, ())
             .map_err(failed("setting the correction in ppm"))?;
     }
-    device.set_frequency(rx, number, asked(config, channel, corrects), ()).map_err(failed("tuning"))?;
+    tune(device, config, channel, channel.center, corrects)?;
     if device.has_gain_mode(rx, number).unwrap_or(false) {
         device.set_gain_mode(rx, number, false).map_err(failed("switching automatic gain off"))?;
     }
@@ -167,12 +178,52 @@ fn set(device: &Device, config: &DeviceConfig, channel: &ChannelConfig) -> Resul
     Ok(())
 }
 
-/// What an oscillator is told that is `ppm` too fast and does not know it.
-fn asked(config: &DeviceConfig, channel: &ChannelConfig, corrects: bool) -> f64 {
-    if corrects { channel.center.0 } else { channel.center.0 / (1.0 + config.ppm * 1e-6) }
+/// Tunes a channel.
+fn tune(
+    device: &Device,
+    config: &DeviceConfig,
+    channel: &ChannelConfig,
+    center: Hertz,
+    corrects: bool,
+) -> Result<(), SourceError> {
+    let asked_hz = asked(config, center, corrects);
+    device.set_frequency(Direction::Rx, channel.number, asked_hz, ()).map_err(failed(&config.name, "tuning"))
 }
 
-/// What a channel is set to by now.
+/// Whether the driver corrects the oscillator itself.
+fn corrects(device: &Device, channel: &ChannelConfig) -> bool {
+    device.list_frequencies(Direction::Rx, channel.number).is_ok_and(|f| f.iter().any(|f| f == CORRECTION))
+}
+
+/// What an oscillator is told that is `ppm` too fast and does not know it.
+fn asked(config: &DeviceConfig, center: Hertz, corrects: bool) -> f64 {
+    if corrects { center.0 } else { center.0 / (1.0 + config.ppm * 1e-6) }
+}
+
+/// The centre that a channel was tuned to when it was asked for `center`: what it was not told exactly is what it hears
+/// elsewhere.
+fn taken_center(
+    device: &Device,
+    config: &DeviceConfig,
+    channel: &ChannelConfig,
+    center: Hertz,
+) -> Result<Hertz, SourceError> {
+    let tuned = device.frequency(Direction::Rx, channel.number).map_err(failed(&config.name, "reading the centre"))?;
+    let taken = Hertz(center.0 + tuned - asked(config, center, corrects(device, channel)));
+    if taken.0.is_finite() {
+        return Ok(taken);
+    }
+    let reason = format!("it says {taken}");
+    Err(SourceError::Device { device: config.name.clone(), doing: "reading the centre", reason })
+}
+
+fn warn_of_another(config: &DeviceConfig, channel: &ChannelConfig, (what, asked, taken): (&str, Hertz, Hertz)) {
+    if (asked.0 - taken.0).abs() > 1.0 {
+        tracing::warn!(device = config.name, sensor = channel.sensor, %asked, %taken, "The device took another {what}.");
+    }
+}
+
+/// What a channel is set to by now, at its first centre.
 fn taken(
     device: &Device,
     config: &DeviceConfig,
@@ -182,16 +233,8 @@ fn taken(
     let failed = |doing: &'static str| failed(&config.name, doing);
     let (rx, number) = (Direction::Rx, channel.number);
     let rate = Hertz(device.sample_rate(rx, number).map_err(failed("reading the sample rate"))?);
-    let tuned = device.frequency(rx, number).map_err(failed("reading the centre"))?;
-    let corrects = device.list_frequencies(rx, number).is_ok_and(|f| f.iter().any(|f| f == CORRECTION));
-    // What it was not told exactly is what it hears elsewhere.
-    let center = Hertz(channel.center.0 + tuned - asked(config, channel, corrects));
-    for (what, asked, taken) in [("sample rate", config.rate, rate), ("centre", channel.center, center)] {
-        if (asked.0 - taken.0).abs() > 1.0 {
-            tracing::warn!(device = config.name, sensor = channel.sensor, %asked, %taken, "The device took another {what}.");
-        }
-    }
-    if !(rate.0 > 0.0 && rate.0.is_finite() && center.0.is_finite()) {
+    let center = taken_center(device, config, channel, channel.center)?;
+    if !(rate.0 > 0.0 && rate.0.is_finite()) {
         let reason = format!("it says {rate} at {center}");
         return Err(SourceError::Device { device: config.name.clone(), doing: "reading what it is set to", reason });
     }
@@ -309,8 +352,26 @@ impl Receiver for SoapyReceiver {
             Err(e) if matches!(e.code, ErrorCode::Overflow | ErrorCode::Corruption | ErrorCode::TimeError) => {
                 Ok(Read::Lost)
             }
-            Err(e) => Err(failed(&self.name, "reading samples")(e)),
+            Err(e) => Err(failed(&self.config.name, "reading samples")(e)),
         }
+    }
+
+    fn retune(&mut self, step: usize) -> Result<(), SourceError> {
+        let Self { device, config, .. } = self;
+        let center = |channel: &ChannelConfig| channel.tunings()[step % channel.tunings().len()];
+        // All are told before one is asked: nothing is to lie between.
+        for channel in &config.channels {
+            tune(device, config, channel, center(channel), corrects(device, channel))?;
+        }
+        for (channel, info) in config.channels.iter().zip(&mut self.channels) {
+            info.center = taken_center(device, config, channel, center(channel))?;
+            // Once for each centre, not at every visit.
+            if step >= self.warned_to {
+                warn_of_another(config, channel, ("centre", center(channel), info.center));
+            }
+        }
+        self.warned_to = self.warned_to.max(step + 1);
+        Ok(())
     }
 
     fn temperature_celsius(&self) -> Option<f64> {

@@ -35,6 +35,16 @@ impl<R> StreamReceiver<R> {
 }
 
 impl<R> StreamReceiver<R> {
+    /// Its channel, for whoever tunes what is behind the stream.
+    pub(crate) fn channel_mut(&mut self) -> &mut ChannelInfo {
+        &mut self.channels[0]
+    }
+
+    /// What is behind the stream.
+    pub(crate) fn input_mut(&mut self) -> &mut R {
+        &mut self.input
+    }
+
     /// The device's name.
     pub(crate) fn device(&self) -> &str {
         &self.device
@@ -79,6 +89,11 @@ impl<R: io::Read + AsFd + Send> Receiver for StreamReceiver<R> {
         buffer.truncate(whole);
         Ok(if whole == 0 { Read::Idle } else { Read::Samples { device_ns: None } })
     }
+
+    fn retune(&mut self, _: usize) -> Result<(), SourceError> {
+        let reason = "a stream of samples cannot be tuned".to_owned();
+        Err(SourceError::Device { device: self.device.clone(), doing: "tuning", reason })
+    }
 }
 
 #[cfg(test)]
@@ -91,8 +106,14 @@ mod tests {
 
     #[test]
     fn samples_stay_whole_however_their_bytes_come() {
-        let channel =
-            ChannelConfig { sensor: "s".to_owned(), number: 0, center: Hertz(9e8), antenna: None, gain: None };
+        let channel = ChannelConfig {
+            sensor: "s".to_owned(),
+            number: 0,
+            center: Hertz(9e8),
+            centers: Vec::new(),
+            antenna: None,
+            gain: None,
+        };
         let config: DeviceConfig = DeviceConfig {
             name: "in".to_owned(),
             soapy: None,
@@ -105,6 +126,7 @@ mod tests {
             clock_source: None,
             time_source: None,
             stream: String::new(),
+            hop: None,
             seconds: None,
             channels: vec![channel],
         };

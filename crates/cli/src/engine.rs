@@ -165,6 +165,8 @@ impl SensorRun {
             disconnected: reader.disconnected.load(Ordering::Relaxed),
             dropped,
             overload: 0,
+            // A recording is tuned already.
+            retune: 0,
             deep_skipped: counts.deep_skipped,
         }
     }

@@ -1,6 +1,7 @@
 //! Drives receivers through the detectors: each sensor as its samples come, none waits for another.
 
 use crate::engine::Event;
+use cellwarden_capture::config::HopConfig;
 use cellwarden_capture::{ReaderHandle, Waiting};
 use cellwarden_detect::DetectConfig;
 use cellwarden_detect::config::RATES_HZ;
@@ -35,6 +36,8 @@ pub struct LiveSensor {
     /// Bursts by standard.
     pub counted: BTreeMap<String, u64>,
     reader: ReaderHandle,
+    /// How long it gives nothing when it goes to another centre; none where it stays.
+    settle: Option<Duration>,
     overload: u64,
     /// Samples of which a gap told: lost and dropped.
     told: (u64, u64),
@@ -51,11 +54,12 @@ pub struct LiveSensor {
 }
 
 impl LiveSensor {
-    /// What `reader` gives is what `name` hears; its processing is tested where `tests` say so.
+    /// What `reader` gives is what `name` hears; its processing is tested where `tests` say so. `hop` is how it goes from centre
+    /// to centre.
     pub fn new(
         name: Arc<str>,
         device: (usize, usize),
-        reader: ReaderHandle,
+        (reader, hop): (ReaderHandle, Option<HopConfig>),
         config: DetectConfig,
         tests: Option<SelfTestConfig>,
     ) -> Self {
@@ -66,6 +70,7 @@ impl LiveSensor {
             clipped: 0,
             counted: BTreeMap::new(),
             reader,
+            settle: hop.map(|hop| Duration::from_secs_f64(hop.settle_s())),
             overload: 0,
             told: (0, 0),
             overloaded: None,
@@ -101,7 +106,7 @@ impl LiveSensor {
                 }
             }
         }
-        if self.came.is_some_and(|c| c.elapsed() > LATE) {
+        if self.came.is_some_and(|c| c.elapsed() > self.patience()) {
             self.tell_overload();
         }
         self.hand_over();
@@ -115,6 +120,8 @@ impl LiveSensor {
         for gap in &block.gaps_before {
             match gap.reason {
                 GapReason::Dropped => self.told.1 += gap.sample_count,
+                // At every change of centre, as it was told to: the ledger has it, and the detector knows by the block.
+                GapReason::Retune => continue,
                 _ => self.told.0 += gap.sample_count,
             }
             self.events.push((time, Event::Gap(gap.clone())));
@@ -182,12 +189,22 @@ impl LiveSensor {
 
     /// Whether samples come.
     pub fn listens(&self) -> bool {
-        !self.ended && self.came.is_some_and(|c| c.elapsed() <= LATE)
+        !self.ended && self.came.is_some_and(|c| c.elapsed() <= self.patience())
+    }
+
+    /// Whether it listens at several centres in turn: what it does not hear then says nothing.
+    pub fn hops(&self) -> bool {
+        self.settle.is_some()
+    }
+
+    /// One on its way to another centre is not late.
+    fn patience(&self) -> Duration {
+        LATE + self.settle.unwrap_or_default()
     }
 
     /// UTC before which it has nothing more to say. `behind` is the longest that samples may have waited for it.
     fn settled(&self, now: UtcNanos, behind: Duration) -> UtcNanos {
-        let late = now.plus_seconds(-LATE.as_secs_f64());
+        let late = now.plus_seconds(-self.patience().as_secs_f64());
         if self.ended || !(self.behind || self.listens()) {
             return late;
         }
@@ -202,14 +219,15 @@ impl LiveSensor {
     pub fn ledger(&self) -> SensorLedger {
         let (counts, reader) = (self.detector.counts(), self.reader.counters());
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let (missing, dropped) = (read(&reader.missing), read(&reader.dropped));
+        let (missing, dropped, retune) = (read(&reader.missing), read(&reader.dropped), read(&reader.retuned));
         SensorLedger {
-            expected: counts.processed + missing + dropped + self.overload,
+            expected: counts.processed + missing + dropped + self.overload + retune,
             processed: counts.processed,
             overflow: missing,
             disconnected: read(&reader.disconnected),
             dropped,
             overload: self.overload,
+            retune,
             deep_skipped: counts.deep_skipped,
         }
     }

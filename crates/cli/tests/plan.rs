@@ -76,6 +76,43 @@ fn a_configuration_is_planned_place_by_place() {
     assert!(plan["warnings"][0].as_str().unwrap().contains("8 bits"), "{}", plan["warnings"]);
 }
 
+#[test]
+fn a_configuration_that_hops_is_planned_as_it_is_set() {
+    let path = repository("configs/hopping.toml");
+    let plan = planned(&path, &["--cores", "2"]);
+    let place = &plan["places"][0];
+    let round = &place["radios"][0]["round"];
+    assert_eq!((&round["dwell_s"], &round["settle_s"]), (&0.3.into(), &0.065.into()));
+    assert!((round["cycle_s"].as_f64().unwrap() - 3.0 * 0.365).abs() < 1e-9, "{round}");
+    assert_eq!(place["radios"][0]["watching_centers_hz"].as_array().unwrap().len(), 3);
+    // Of its windows it hears each for 0.3 s of 1.095, and a call lasts longer than that.
+    let band = &place["bands"].as_array().unwrap().iter().find(|b| b["band"] == "B8").unwrap()["watching"];
+    let (spectrum, time) = (band["spectrum_share"].as_f64().unwrap(), band["time_share"].as_f64().unwrap());
+    assert!((time / spectrum - 0.3 / 1.095).abs() < 1e-6, "{band}");
+    // The dwell of the configuration counts: with another one other phones are caught.
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let site = repository("configs/corridor-site.toml").display().to_string();
+    let short = folder.path().join("short.toml");
+    std::fs::write(&short, text.replace("dwell_s = 0.3", "dwell_s = 0.02").replace("corridor-site.toml", &site))
+        .unwrap();
+    let caught = |plan: &Value| {
+        let bands = plan["places"][0]["bands"].as_array().unwrap().clone();
+        let of_band =
+            bands.iter().find(|b| b["band"] == "B8").unwrap()["watching"]["caught"].as_array().unwrap().clone();
+        of_band.iter().map(|c| c["probability"].as_f64().unwrap()).sum::<f64>()
+    };
+    let (as_set, shorter) = (caught(&plan), caught(&planned(&short, &["--cores", "2"])));
+    assert!(as_set > 0.0 && as_set != shorter, "{as_set} {shorter}");
+    let (table, _) = good(&["plan", &path.display().to_string()]);
+    let words = table.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("as it is set: 300 ms at each centre (deaf 65 ms after each change), round in 1.09 s"),
+        "{table}"
+    );
+    assert!(table.contains(" set ") && table.contains(" hop "), "{table}");
+}
+
 /// Every example file can be planned with, and is as good as `check` says.
 #[test]
 fn every_example_is_planned() {

@@ -135,6 +135,33 @@ fn an_rtl_tcp_server_that_dies_and_comes_back_is_heard_again_within_5_s() {
 }
 
 #[test]
+fn an_rtl_tcp_server_is_tuned_to_one_centre_after_the_other() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = Server::start(listener);
+    // 0.2 s at each, of which the server sends in its own pieces of 10 ms.
+    let hop = "[device.hop]\ndwell_s = 0.2\nsettle_ms = 20";
+    let config = config(&format!("rtl_tcp = '{address}'\ngain = 20.7"))
+        .replace(&format!("center = '{CENTER}'"), &format!("centers = ['{CENTER}', '847M', 897400000]"))
+        .replace("[[device.channel]]", &format!("{hop}\n[[device.channel]]"));
+    let daemon = Daemon::start(&config);
+    let centers = || server.commands().iter().filter(|(command, _)| *command == 1).map(|c| c.1).collect::<Vec<_>>();
+    daemon.wait_for("eight changes of the centre", |_| centers().len() >= 8);
+    let round = [898_000_000, 847_000_000, 897_400_000];
+    let told = centers();
+    assert_eq!(told, round.into_iter().cycle().take(told.len()).collect::<Vec<_>>());
+    // Opening apart, nothing else was said.
+    assert_eq!(server.commands().len(), told.len() + 4);
+    let (records, _) = daemon.end();
+    assert_closed(&records, &["corridor"]);
+    // The server plays the same whatever it is told: what is heard lies where the receiver was tuned to.
+    let entry = |name: &str| common::receiver::ledger(&records, "corridor", name);
+    let (dwell, settle) = (RATE_HZ / 5, RATE_HZ / 50);
+    let behind = entry("expected") - dwell;
+    assert_eq!(entry("retune"), behind / (dwell + settle) * settle + (behind % (dwell + settle)).min(settle));
+}
+
+#[test]
 fn standard_input_is_heard_to_its_last_sample_and_its_end_is_the_daemons() {
     let (daemon, mut input) = Daemon::start_fed(&config("stdin = 'cs16'"));
     let samples = std::fs::read(recording()).expect("the golden recording");

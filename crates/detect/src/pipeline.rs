@@ -36,6 +36,8 @@ const HELD_S: f64 = 0.05;
 const INCOMING_S: f64 = 0.025;
 /// A source that follows another clock moves a stream's time by more than this; what a recording rounds is less.
 const CLOCK_STEP_S: f64 = 1e-6;
+/// Tunings whose streams are kept while the receiver is elsewhere; of more, the floor alone is remembered.
+const PARKED_MOST: usize = 16;
 /// Rows are made in so many tasks.
 const TASKS: usize = 4;
 
@@ -87,6 +89,8 @@ pub struct Detector {
     config: DetectConfig,
     sensor: Arc<str>,
     stream: Option<Stream>,
+    /// Streams of other tunings, each worked off to its end; the one that was left last is the last.
+    parked: Vec<Stream>,
     remembered: Vec<FloorState>,
     costs: StageCosts,
     counts: SampleCounts,
@@ -132,6 +136,7 @@ impl Detector {
             config,
             sensor,
             stream: None,
+            parked: Vec::new(),
             remembered: Vec::new(),
             costs: StageCosts::default(),
             counts: SampleCounts::default(),
@@ -141,16 +146,17 @@ impl Detector {
 
     /// Takes the next block and adds the bursts that it completes, in the order in which they end.
     pub fn process(&mut self, block: &IqBlock, out: &mut Vec<Burst>) {
-        if self.stream.as_ref().is_some_and(|s| !s.is_tuned_as(block)) {
-            self.finish(out);
-        }
-        if self.stream.as_ref().is_some_and(|s| !s.continues_with(block)) {
-            self.work_off(out);
-        }
         match &mut self.stream {
+            Some(stream) if !stream.is_tuned_as(block) => {
+                self.work_off(out);
+                self.tune(block);
+            }
             Some(stream) if stream.continues_with(block) => stream.keep_time(block),
-            Some(stream) => stream.begin_at(block),
-            None => self.stream = Some(Stream::new(block, &self.config, &self.remembered)),
+            Some(_) => {
+                self.work_off(out);
+                self.stream.iter_mut().for_each(|s| s.begin_at(block));
+            }
+            None => self.tune(block),
         }
         self.counts.processed += block.samples() as u64;
         self.counts.unusable += count_unusable(block.format, &block.bytes);
@@ -170,9 +176,28 @@ impl Detector {
     /// Ends the stream: works on what is left and adds its bursts.
     pub fn finish(&mut self, out: &mut Vec<Burst>) {
         self.work_off(out);
-        if let Some(stream) = self.stream.take() {
+        for stream in self.parked.drain(..).chain(self.stream.take()) {
             stream.remember(&mut self.remembered);
         }
+    }
+
+    /// Parks the stream, which is worked off, and goes on with that of the block's tuning. One that was parked knows its
+    /// floor, and nothing is made anew: a receiver that hops comes by several times a second.
+    fn tune(&mut self, block: &IqBlock) {
+        let known = self.parked.iter().position(|s| s.is_tuned_as(block)).map(|i| self.parked.remove(i));
+        if let Some(left) = self.stream.take() {
+            if self.parked.len() == PARKED_MOST {
+                self.parked.remove(0).remember(&mut self.remembered);
+            }
+            self.parked.push(left);
+        }
+        self.stream = Some(match known {
+            Some(mut stream) => {
+                stream.begin_at(block);
+                stream
+            }
+            None => Stream::new(block, &self.config, &self.remembered),
+        });
     }
 
     /// Works on what is left before an end or a break, and adds its bursts.
@@ -196,14 +221,18 @@ impl Detector {
         self.counts
     }
 
-    /// Noise density in the middle of the watched band, in dBFS/Hz, once there is a floor.
+    /// Noise density in the middle of the band that is watched now, in dBFS/Hz, once there is a floor.
     pub fn noise_dbfs_per_hz(&self) -> Option<f64> {
-        let of = |density: &[f32]| db(f64::from(density[density.len() / 4]));
-        self.stream
-            .as_ref()
-            .filter(|s| s.floor.is_known())
-            .map(|s| of(s.floor.floor()))
-            .or_else(|| self.remembered.last().map(|f| of(&f.density)))
+        self.stream.as_ref().and_then(Stream::noise_dbfs_per_hz).or_else(|| self.remembered.last().map(noise_of))
+    }
+
+    /// The same for the tuning at `center`, also while the receiver is elsewhere; none if it was never there.
+    pub fn noise_dbfs_per_hz_at(&self, center: Hertz) -> Option<f64> {
+        let streams = self.stream.iter().chain(self.parked.iter().rev());
+        streams.filter(|s| s.center == center).find_map(Stream::noise_dbfs_per_hz).or_else(|| {
+            let known = self.remembered.iter().rev().find(|f| f.center == center);
+            known.map(noise_of)
+        })
     }
 
     /// How many bursts fit better with I and Q exchanged, where together they say that the stream is so.
@@ -225,26 +254,23 @@ impl Detector {
         Some(stream.origin_time?.plus_seconds(sample / stream.rate.0))
     }
 
-    /// What the tile history holds after `after`, oldest first: a spectrogram, from which no content can be had.
+    /// What the tile history of the present tuning holds after `after`, oldest first: a spectrogram, from which no content can
+    /// be had.
     pub fn tiles_after(&self, after: Option<UtcNanos>) -> Option<Tiles> {
-        let stream = self.stream.as_ref()?;
-        let (origin, time, rate_hz) = (stream.origin, stream.origin_time?, stream.rate.0);
-        let sample = after.map(|t| origin + (t.seconds_since(time).max(0.0) * rate_hz).round() as u64);
-        let utc = |at: u64| time.plus_seconds((at - origin) as f64 / rate_hz);
-        Some(Tiles {
-            center: stream.center,
-            rate: stream.rate,
-            bin_hz: rate_hz / stream.geometry.n_fft as f64,
-            row_s: (TileRing::FRAMES * stream.geometry.hop) as f64 / rate_hz,
-            floor: stream.floor.floor().to_vec(),
-            rows: stream.tiles.rows_after(sample).map(|(at, row)| (utc(at), row)).collect(),
-        })
+        self.stream.as_ref()?.tiles_after(after)
+    }
+
+    /// The same for every tuning, the present one last: those that the receiver left have their last visit's. `after` is asked
+    /// with each centre.
+    pub fn tiles_of_all(&self, after: impl Fn(Hertz) -> Option<UtcNanos>) -> Vec<Tiles> {
+        let streams = self.parked.iter().chain(&self.stream);
+        streams.filter_map(|s| s.tiles_after(after(s.center))).collect()
     }
 
     /// What the detector has learned, to be written out.
     pub fn state(&self) -> DetectorState {
         let mut floors = self.remembered.clone();
-        if let Some(stream) = &self.stream {
+        for stream in self.parked.iter().chain(&self.stream) {
             stream.remember(&mut floors);
         }
         DetectorState { version: DetectorState::VERSION, sensor: self.sensor.to_string(), floors }
@@ -301,6 +327,24 @@ impl Stream {
                 recent_prach: Vec::new(),
             },
         }
+    }
+
+    fn noise_dbfs_per_hz(&self) -> Option<f64> {
+        self.floor.is_known().then(|| middle_dbfs_per_hz(self.floor.floor()))
+    }
+
+    fn tiles_after(&self, after: Option<UtcNanos>) -> Option<Tiles> {
+        let (origin, time, rate_hz) = (self.origin, self.origin_time?, self.rate.0);
+        let sample = after.map(|t| origin + (t.seconds_since(time).max(0.0) * rate_hz).round() as u64);
+        let utc = |at: u64| time.plus_seconds((at - origin) as f64 / rate_hz);
+        Some(Tiles {
+            center: self.center,
+            rate: self.rate,
+            bin_hz: rate_hz / self.geometry.n_fft as f64,
+            row_s: (TileRing::FRAMES * self.geometry.hop) as f64 / rate_hz,
+            floor: self.floor.floor().to_vec(),
+            rows: self.tiles.rows_after(sample).map(|(at, row)| (utc(at), row)).collect(),
+        })
     }
 
     fn is_tuned_as(&self, block: &IqBlock) -> bool {
@@ -578,6 +622,15 @@ impl Stream {
         let level = self.tiles.level(at(since), at(since + request.duration_s), low, high, bin_hz)?;
         Some((level.power, self.noise.power(request.freq_lower_hz, request.freq_upper_hz)))
     }
+}
+
+fn noise_of(state: &FloorState) -> f64 {
+    middle_dbfs_per_hz(&state.density)
+}
+
+/// Off the carrier's own leakage at zero, and off the filter's edges.
+fn middle_dbfs_per_hz(density: &[f32]) -> f64 {
+    db(f64::from(density[density.len() / 4]))
 }
 
 /// Stretches in which a preamble may lie: unclaimed segments and half a preamble around each. A preamble of some roots is a

@@ -28,6 +28,9 @@ pub struct SensorTiles {
     pub row_s: f64,
     /// Bins in a row.
     pub bins: usize,
+    /// Middle of each row, where they do not follow each other every `row_s`: of a sensor that hops, from visit to visit. Empty
+    /// where they do.
+    pub times: Vec<UtcNanos>,
     /// `[rows][bins]`, linear over full scale and hertz.
     pub rows: Vec<f32>,
     /// `[bins]`, the noise floor, likewise.
@@ -35,6 +38,14 @@ pub struct SensorTiles {
 }
 
 impl SensorTiles {
+    /// The middle of `n` rows from `row` on.
+    fn middle(&self, row: usize, n: usize) -> UtcNanos {
+        match (self.times.get(row), self.times.get(row + n - 1)) {
+            (Some(first), Some(last)) => first.plus_seconds(last.seconds_since(*first) / 2.0),
+            _ => self.first.plus_seconds((row as f64 + 0.5 * (n - 1) as f64) * self.row_s),
+        }
+    }
+
     /// The bins that touch `low_hz..high_hz`; an empty range where none does.
     pub fn bins_within(&self, low_hz: f64, high_hz: f64) -> Range<usize> {
         let bin = |hz: f64| (hz - self.center.0) / self.bin_hz + (self.bins / 2) as f64;
@@ -53,6 +64,7 @@ impl SensorTiles {
             sensor: Arc::clone(&self.sensor),
             center: Hertz(self.center.0 + shift * self.bin_hz),
             bins,
+            times: self.times.clone(),
             rows: rows.flat_map(|row| &row[low..high]).copied().collect(),
             floor: self.floor.get(low..high).unwrap_or_default().to_vec(),
             ..*self
@@ -128,6 +140,9 @@ pub(crate) struct SensorLine {
     pub start_time: Option<UtcNanos>,
     /// None where it is not known: then its bursts tell.
     pub noise_dbfs_per_hz: Option<f64>,
+    /// It hops: what it does not hear says nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hops: bool,
 }
 
 impl From<&SensorInfo> for SensorLine {
@@ -137,13 +152,15 @@ impl From<&SensorInfo> for SensorLine {
             name: Arc::clone(&s.name),
             start_time: s.start_time,
             noise_dbfs_per_hz: floor.is_finite().then_some(floor),
+            hops: floor == f64::INFINITY,
         }
     }
 }
 
 impl From<SensorLine> for SensorInfo {
     fn from(s: SensorLine) -> Self {
-        Self { name: s.name, start_time: s.start_time, noise_dbfs_per_hz: s.noise_dbfs_per_hz.unwrap_or(f64::NAN) }
+        let unknown = if s.hops { f64::INFINITY } else { f64::NAN };
+        Self { name: s.name, start_time: s.start_time, noise_dbfs_per_hz: s.noise_dbfs_per_hz.unwrap_or(unknown) }
     }
 }
 
@@ -197,8 +214,7 @@ fn keep(tiles: &SensorTiles, whole_s: f64, room_rows: usize) -> Kept {
             }
             kept.rows.extend(sum.iter().map(|s| (s / n as f64) as f32));
         }
-        let middle = row as f64 + 0.5 * (n - 1) as f64;
-        kept.times.push(tiles.first.plus_seconds(middle * tiles.row_s).0);
+        kept.times.push(tiles.middle(row, n).0);
         kept.counts.push(n as u32);
         row += n;
     }
@@ -225,6 +241,10 @@ impl EvidenceInput {
                 let (rows, floor, bins) = (t.rows.len(), t.floor.len(), t.bins);
                 let what = format!("tiles {i} of {:?}: {rows} values and a floor of {floor} for {bins} bins", t.sensor);
                 return Err(self.wrong(what));
+            }
+            let (rows, times) = (t.rows.len() / t.bins, t.times.len());
+            if times > 0 && times != rows {
+                return Err(self.wrong(format!("tiles {i} of {:?}: {times} times for {rows} rows", t.sensor)));
             }
         }
         // Six items a spectrogram: a reader's limit is far above.
@@ -318,6 +338,7 @@ mod tests {
             first: UtcNanos(1_000_000_000),
             row_s: 0.5,
             bins: 4,
+            times: Vec::new(),
             rows: (0..rows * 4).map(|i| i as f32).collect(),
             floor: vec![1.0; 4],
         }
@@ -341,6 +362,34 @@ mod tests {
         // Rows 2 to 12 begin with 8, 12, … 48.
         assert_eq!(kept.rows[8], 28.0);
         assert_eq!(kept.times[2], 1_000_000_000 + 7 * 500_000_000);
+    }
+
+    /// Two visits of a sensor that hops, 10 s apart.
+    fn visits() -> SensorTiles {
+        let times = (0..10).map(|i| UtcNanos(i / 5 * 10_000_000_000 + i % 5 * 500_000_000)).collect();
+        SensorTiles { times, ..tiles(10) }
+    }
+
+    #[test]
+    fn rows_of_a_sensor_that_hops_keep_their_own_times() {
+        let t = visits();
+        let kept = keep(&t.cropped(85.0, 105.0), 1.0, 10);
+        assert_eq!(kept.times, t.times.iter().map(|at| at.0).collect::<Vec<_>>());
+        // A row for each half second of the first, then the mean of both rows that are left of it.
+        let kept = keep(&t, 1.0, 6);
+        assert_eq!((&kept.counts[..3], &kept.times[..3]), (&[1, 1, 2][..], &[0, 500_000_000, 1_250_000_000][..]));
+        assert_eq!(kept.counts.iter().sum::<u32>(), 10);
+    }
+
+    #[test]
+    fn a_sensor_that_hops_is_one_whose_silence_says_nothing_again() {
+        for noise_dbfs_per_hz in [f64::INFINITY, -150.0, f64::NAN] {
+            let info = SensorInfo { name: "a".into(), start_time: None, noise_dbfs_per_hz };
+            let text = serde_json::to_string(&SensorLine::from(&info)).expect("JSON");
+            assert_eq!(text.contains("hops"), noise_dbfs_per_hz.is_infinite(), "{text}");
+            let back = SensorInfo::from(serde_json::from_str::<SensorLine>(&text).expect("a line"));
+            assert_eq!(back.noise_dbfs_per_hz.to_bits(), noise_dbfs_per_hz.to_bits());
+        }
     }
 
     #[test]

@@ -220,6 +220,12 @@ impl Scrape {
             "Samples that were seen but not judged in full, by cause",
             unjudged,
         )?;
+        counter(
+            e,
+            ("sensor_retune", "samples"),
+            "Samples thrown away on the way to another centre",
+            self.counters(|c| c.retune),
+        )?;
         counter(e, ("sensor_clipped", "samples"), "Samples at full scale", self.counters(|c| c.clipped))?;
         counter(e, ("sensor_restarts", ""), "How often the device was started anew", self.counters(|c| c.restarts))?;
         let bursts = self.sensors.iter().flat_map(|s| {

@@ -63,6 +63,9 @@ pub struct SensorWindow {
     pub lost_share: Option<f64>,
     /// Samples that were seen in an overload, and not judged.
     pub overload: u64,
+    /// Samples that were thrown away while the receiver was on its way to another centre.
+    #[serde(default)]
+    pub retune: u64,
     /// Samples that were looked at for energy only.
     pub deep_skipped: u64,
     /// Samples that were no finite numbers.
@@ -142,6 +145,7 @@ impl SensorWindow {
             },
             lost_share: share(counts.lost(), counts.expected),
             overload: counts.overload,
+            retune: counts.retune,
             deep_skipped: counts.deep_skipped,
             unusable: counts.unusable,
             clipped: counts.clipped,

@@ -24,7 +24,8 @@ pub struct SensorInfo {
     pub name: Arc<str>,
     /// UTC of its recording's first sample, where known.
     pub start_time: Option<UtcNanos>,
-    /// Its noise floor, in dBFS/Hz; not a number where it is not known: then its bursts tell.
+    /// Its noise floor, in dBFS/Hz; not a number where it is not known: then its bursts tell. Infinite where it does not listen
+    /// all the time: what it does not hear then says nothing.
     pub noise_dbfs_per_hz: f64,
 }
 
@@ -100,8 +101,8 @@ impl Joiner {
         self.placed = self.config.sensors.iter().map(sensor).collect();
     }
 
-    /// Sets what a sensor can hear at best, in dBFS/Hz: its floor when it is known, not a number while it does not listen.
-    /// What a sensor did not hear then says nothing.
+    /// Sets what a sensor can hear at best, in dBFS/Hz: its floor when it is known, not a number while it does not listen,
+    /// infinite if it listens now and then. What a sensor did not hear then says nothing.
     pub fn set_noise(&mut self, sensor: usize, noise_dbfs_per_hz: f64) {
         if let Some(floor) = self.floors.get_mut(sensor) {
             floor.noise_dbfs_per_hz = noise_dbfs_per_hz;
@@ -136,8 +137,11 @@ impl Joiner {
             self.add_sensor(SensorInfo { name, start_time: None, noise_dbfs_per_hz: f64::NAN })
         });
         let floor = &mut self.floors[sensor].noise_dbfs_per_hz;
-        if !floor.is_finite() {
-            *floor = burst.power_dbfs - burst.snr_db - db((burst.freq_upper_hz - burst.freq_lower_hz).max(1.0));
+        if floor.is_nan() {
+            let told = burst.power_dbfs - burst.snr_db - db((burst.freq_upper_hz - burst.freq_lower_hz).max(1.0));
+            if told.is_finite() {
+                *floor = told;
+            }
         }
         self.associator.push(burst, sensor, start_s);
     }

@@ -278,6 +278,24 @@ fn a_sensor_that_heard_few_emissions_clearly_does_not_place() {
     }
 }
 
+#[test]
+fn what_a_sensor_that_hops_does_not_hear_says_nothing() {
+    // In block A, but its sensors were elsewhere but for another phone's burst before.
+    let before = heard(&access(1.0), "a-west", -40.0, 0.0);
+    let phone = send(NEAR_A_WEST, 28.0, &location_update(20.0, 5));
+    let mut bursts: Vec<Burst> = phone.into_iter().filter(|b| *b.sensor == *"b-mid").collect();
+    bursts.insert(0, before);
+    let in_a = |floor: f64| {
+        let mut known = sensors();
+        known.iter_mut().filter(|s| *s.name != *"b-mid").for_each(|s| s.noise_dbfs_per_hz = floor);
+        let hits = join(bursts.clone(), &known, Some(&PLAN));
+        assert_eq!(hits.len(), 2, "{hits:#?}");
+        hits[1].block_probability["A"]
+    };
+    let (stays, hops) = (in_a(NOISE_DBFS_PER_HZ), in_a(f64::INFINITY));
+    assert!(stays < 0.2 && hops > 0.4, "{stays} {hops}");
+}
+
 /// Says of the bursts that their stream's I and Q are exchanged.
 fn exchanged(mut bursts: Vec<Burst>) -> Vec<Burst> {
     for b in &mut bursts {

@@ -59,12 +59,25 @@ pub struct RadioPlan {
     pub bus_mb_per_s: Option<f64>,
     /// Strongest over weakest signal at once in 200 kHz.
     pub range_db: Option<f64>,
-    /// Where they stay when they watch.
+    /// Where they stay when they watch, or go round as they are set.
     pub watching_centers_hz: Vec<f64>,
+    /// How they go round as they are set; none where they stay.
+    pub round: Option<RoundPlan>,
     /// Centres that cover all of their bands.
     pub hopping_centers_hz: Vec<f64>,
     /// How to hop, where there are more centres than receivers.
     pub hopping: Option<HoppingPlan>,
+}
+
+/// A round that receivers are set to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct RoundPlan {
+    /// How long they listen at each centre, in seconds.
+    pub dwell_s: f64,
+    /// How long they are deaf after each change, in seconds.
+    pub settle_s: f64,
+    /// From one visit of a centre to the next, in seconds.
+    pub cycle_s: f64,
 }
 
 /// How to hop.
@@ -103,7 +116,7 @@ pub struct BandPlan {
     pub lower_hz: f64,
     /// Upper edge.
     pub upper_hz: f64,
-    /// When each receiver stays at its centre.
+    /// When each receiver stays at its centre, or goes round as it is set.
     pub watching: Watched,
     /// When receivers go round, each with the dwell that catches most; none where there is nothing to go round.
     pub hopping: Option<Watched>,
@@ -199,6 +212,11 @@ fn radio(station: &Station, stays: &[Schedule], round: &Hopping, hopping: Option
         bus_mb_per_s: bytes_per_s.map(|b| b / 1e6),
         range_db: station.radio.map(|r| r.range_db(station.rate_hz)),
         watching_centers_hz: stays.iter().flat_map(|s| s.windows()).map(|w| w.center_hz()).collect(),
+        round: station.round.as_ref().map(|r| RoundPlan {
+            dwell_s: r.dwell_s,
+            settle_s: r.settle_s,
+            cycle_s: stays.iter().map(Schedule::cycle_s).fold(0.0, f64::max),
+        }),
         hopping_centers_hz: round.windows.iter().map(|w| w.center_hz()).collect(),
         hopping,
     }

@@ -45,8 +45,10 @@ pub struct Station {
     pub rate_hz: f64,
     /// Width of the analogue filter, where it is set.
     pub bandwidth_hz: Option<f64>,
-    /// What they are tuned to now, one each; none where they are free.
+    /// What they are tuned to now, one each, or all of each one's round; none where they are free.
     pub centers_hz: Vec<f64>,
+    /// How they go round as they are set; none where they stay or are free.
+    pub round: Option<Round>,
     /// Whether other channels of the radio are tuned elsewhere, and it cannot do that.
     pub torn: bool,
     /// Indices of the bands they are for.
@@ -55,6 +57,17 @@ pub struct Station {
     pub passband: Option<Range>,
     /// From a change of frequency to settled samples, in seconds, where it was measured.
     pub retune_s: Option<f64>,
+}
+
+/// A round that receivers are set to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Round {
+    /// How long they listen at each centre, in seconds.
+    pub dwell_s: f64,
+    /// How long they are deaf after each change, in seconds.
+    pub settle_s: f64,
+    /// Each receiver's centres, in order.
+    pub centers_hz: Vec<Vec<f64>>,
 }
 
 impl Station {
@@ -92,9 +105,17 @@ impl Station {
         Hopping { windows, receivers: self.receivers as usize, retune_s: self.retune_s() }
     }
 
-    /// What it hears when each receiver stays where it is: where it is tuned to, or at the most important of its
-    /// windows.
+    /// What it hears when each receiver does as it is set, and stays where it is if nothing else is said: where it is tuned to,
+    /// or at the most important of its windows.
     pub fn watching(&self, bands: &[Band]) -> Vec<Schedule> {
+        if let Some(round) = &self.round {
+            let window = |&hz: &f64| self.filtered(Range::about(hz, self.usable_hz()));
+            let schedule = |centers_hz: &Vec<f64>| {
+                let windows: Vec<Range> = centers_hz.iter().map(window).collect();
+                Schedule::over(&windows, round.dwell_s, round.settle_s)
+            };
+            return round.centers_hz.iter().filter_map(schedule).collect();
+        }
         let stays: Vec<Range> = if self.centers_hz.is_empty() {
             let mut windows = self.hopping(bands).windows;
             let rank = |w: &Range| self.bands.iter().position(|&i| bands[i].range.and(*w).width_hz() > 1e6);

@@ -4,7 +4,7 @@ use crate::config::SelfTestConfig;
 use crate::course::Course;
 use crate::place::Place;
 use cellwarden_detect::{DetectConfig, Detector, Tiles};
-use cellwarden_types::{Burst, IqBlock, SelfTestCount, UtcNanos};
+use cellwarden_types::{Burst, Hertz, IqBlock, SelfTestCount, UtcNanos};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -56,9 +56,17 @@ impl TestedDetector {
 
     /// As [`Detector::tiles_after`] does. Where a test burst was, the floor is shown: evidence holds what was in the air.
     pub fn tiles_after(&self, after: Option<UtcNanos>) -> Option<Tiles> {
-        let mut tiles = self.detector.tiles_after(after)?;
+        Some(self.without_tests(self.detector.tiles_after(after)?))
+    }
+
+    /// As [`Detector::tiles_of_all`] does, with the floor where a test burst was.
+    pub fn tiles_of_all(&self, after: impl Fn(Hertz) -> Option<UtcNanos>) -> Vec<Tiles> {
+        self.detector.tiles_of_all(after).into_iter().map(|tiles| self.without_tests(tiles)).collect()
+    }
+
+    fn without_tests(&self, mut tiles: Tiles) -> Tiles {
         self.course.iter().flat_map(Course::places).for_each(|place| hide(&mut tiles, place));
-        Some(tiles)
+        tiles
     }
 }
 

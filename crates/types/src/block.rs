@@ -18,6 +18,8 @@ pub enum GapReason {
     Dropped,
     /// The receiver was overloaded: there are samples, but no judgement.
     Overload,
+    /// The receiver was on its way to another centre, and its samples were thrown away.
+    Retune,
 }
 
 /// Samples that are missing, of one sensor.

@@ -295,6 +295,9 @@ pub struct SensorLedger {
     pub dropped: u64,
     /// Seen, but not to be judged.
     pub overload: u64,
+    /// Thrown away while the receiver was on its way to another centre.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retune: u64,
     /// Looked at for energy, not in depth.
     pub deep_skipped: u64,
 }

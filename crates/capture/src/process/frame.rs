@@ -4,6 +4,7 @@
 //! another format.
 
 use crate::receiver::ChannelInfo;
+use cellwarden_types::Hertz;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -39,7 +40,7 @@ pub(crate) enum Frame {
 }
 
 /// A slot with samples of one channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Block {
     /// The channel, counted as in the configuration.
     pub channel: usize,
@@ -51,6 +52,10 @@ pub(crate) struct Block {
     pub lost: u64,
     /// Samples since then for which the ring had no room.
     pub dropped: u64,
+    /// Samples since then that were thrown away on the way to another centre.
+    pub retuned: u64,
+    /// What the channel is tuned to.
+    pub center: Hertz,
     /// UTC of the host after the read, in nanoseconds.
     pub host_utc_ns: i64,
     /// The device's time of the first sample, where it gives one.
@@ -178,6 +183,8 @@ mod tests {
                 samples,
                 lost,
                 dropped,
+                retuned: lost / 2,
+                center: Hertz(turn as f64 / 1024.0),
                 host_utc_ns
             })),
             Just(Frame::Beat),

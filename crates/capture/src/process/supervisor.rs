@@ -204,10 +204,12 @@ impl Channel {
     fn take(&mut self, ring: &Ring, block: Block) -> io::Result<Offered> {
         self.miss(block.lost, GapReason::Overflow);
         self.miss(block.dropped, GapReason::Dropped);
+        self.miss(block.retuned, GapReason::Retune);
         let size = self.template.format.bytes_per_sample();
         if block.samples == 0 {
             return Ok(Offered::Nothing);
         }
+        self.template.center = block.center;
         if (block.samples * size) as u64 > ring.slot_bytes() {
             return Err(io::Error::other("a block is larger than its slot"));
         }

@@ -4,6 +4,7 @@ use super::frame::{Block, Frame, FrameWriter, short};
 use super::ring::Ring;
 use crate::clock::{GapFinder, ReadInfo};
 use crate::config::DeviceConfig;
+use crate::hop::{Hop, Split};
 use crate::receiver::{self, Read, Receiver};
 use cellwarden_types::UtcNanos;
 use serde::{Deserialize, Serialize};
@@ -49,7 +50,7 @@ pub fn run(task: &str, stop: &AtomicBool) -> io::Result<()> {
     let ring = Ring::open(again(RING_FD, true)?, task.slots, task.slot_bytes)?;
     let mut frames = FrameWriter::new(again(FRAMES_FD, false)?);
     let said = match receiver::open(&task.device) {
-        Ok(receiver) => Capture::new(receiver, &ring, &mut frames, task.device.seconds).run(stop),
+        Ok(receiver) => Capture::new(receiver, &ring, &mut frames, &task.device).run(stop),
         Err(error) => Err(Ended::Device(error.to_string())),
     };
     let last = match said {
@@ -75,6 +76,8 @@ struct Capture<'a> {
     ring: &'a Ring,
     frames: &'a mut FrameWriter,
     finder: GapFinder,
+    /// Where it is in its round, if it goes round.
+    hop: Option<Hop>,
     block_samples: usize,
     /// Samples of every channel that wait until the block is full, and those of one read.
     waiting: Vec<Vec<u8>>,
@@ -88,6 +91,7 @@ struct Capture<'a> {
     /// Not yet told of, by channel.
     lost: Vec<u64>,
     dropped: Vec<u64>,
+    retuned: Vec<u64>,
     host_utc_ns: i64,
     /// The device's time of the first sample that waits.
     device_ns: Option<i64>,
@@ -96,7 +100,7 @@ struct Capture<'a> {
 }
 
 impl<'a> Capture<'a> {
-    fn new(receiver: Box<dyn Receiver>, ring: &'a Ring, frames: &'a mut FrameWriter, seconds: Option<f64>) -> Self {
+    fn new(receiver: Box<dyn Receiver>, ring: &'a Ring, frames: &'a mut FrameWriter, config: &DeviceConfig) -> Self {
         let channels = receiver.channels();
         let count = channels.len();
         let (rate_hz, bytes_per_sample) =
@@ -108,6 +112,9 @@ impl<'a> Capture<'a> {
             ring,
             frames,
             finder: GapFinder::new(rate_hz),
+            hop: config
+                .hop
+                .map(|hop| Hop::new(&hop, config.channels.first().map_or(1, |c| c.tunings().len()), rate_hz)),
             block_samples,
             waiting: buffers(),
             fresh: buffers(),
@@ -118,9 +125,10 @@ impl<'a> Capture<'a> {
             given_back: 0,
             lost: vec![0; count],
             dropped: vec![0; count],
+            retuned: vec![0; count],
             host_utc_ns: 0,
             device_ns: None,
-            left: seconds.map_or(u64::MAX, |s| (s * rate_hz) as u64),
+            left: config.seconds.map_or(u64::MAX, |s| (s * rate_hz) as u64),
             receiver,
         }
     }
@@ -132,7 +140,8 @@ impl<'a> Capture<'a> {
         let mut warmed = Instant::now();
         while !stop.load(Ordering::Relaxed) && self.left > 0 {
             self.fresh.iter_mut().for_each(Vec::clear);
-            let want = self.block_samples.min(usize::try_from(self.left).unwrap_or(usize::MAX));
+            let most = self.hop.as_ref().map_or(u64::MAX, Hop::most).min(self.left);
+            let want = self.block_samples.min(usize::try_from(most).unwrap_or(usize::MAX));
             let read = self.receiver.read(want, &mut self.fresh).map_err(|e| Ended::Device(e.to_string()))?;
             match read {
                 Read::Samples { device_ns } => {
@@ -167,7 +176,7 @@ impl<'a> Capture<'a> {
 
     /// What is missing behind the last block.
     fn tell_of_what_is_missing(&mut self, channel: usize) -> Result<(), Ended> {
-        if self.lost[channel] + self.dropped[channel] == 0 {
+        if self.lost[channel] + self.dropped[channel] + self.retuned[channel] == 0 {
             return Ok(());
         }
         let block = self.block(channel, 0, (self.host_utc_ns, None));
@@ -181,6 +190,8 @@ impl<'a> Capture<'a> {
             samples,
             lost: std::mem::take(&mut self.lost[channel]),
             dropped: std::mem::take(&mut self.dropped[channel]),
+            retuned: std::mem::take(&mut self.retuned[channel]),
+            center: self.receiver.channels()[channel].center,
             host_utc_ns,
             device_ns,
         }
@@ -199,18 +210,39 @@ impl<'a> Capture<'a> {
             self.flush()?;
             self.lost.iter_mut().for_each(|l| *l += missing);
         }
-        if self.waiting[0].is_empty() {
-            self.since = Instant::now();
-            self.device_ns = info.device_ns;
-        }
-        let samples = samples.min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        self.left -= samples as u64;
-        for (waiting, fresh) in self.waiting.iter_mut().zip(&self.fresh) {
-            waiting.extend_from_slice(&fresh[..samples * self.bytes_per_sample]);
-        }
-        self.host_utc_ns = UtcNanos::now().0;
+        let samples = (samples as u64).min(self.left);
+        self.left -= samples;
+        let all = Split { kept: samples, ..Split::default() };
+        let Split { thrown, kept, retune } = self.hop.as_mut().map_or(all, |hop| hop.take(missing, samples));
+        self.retuned.iter_mut().for_each(|r| *r += thrown);
+        self.keep(thrown as usize..(thrown + kept) as usize, info.device_ns);
         let full = self.waiting[0].len() >= self.block_samples * self.bytes_per_sample;
-        if full || self.since.elapsed().as_secs_f64() > BLOCK_S { self.flush() } else { Ok(()) }
+        if full || retune.is_some() || self.since.elapsed().as_secs_f64() > BLOCK_S {
+            self.flush()?;
+        }
+        match retune {
+            Some(step) => self.receiver.retune(step).map_err(|e| Ended::Device(e.to_string())),
+            // On its way it has nothing to say but that it lives.
+            None if kept == 0 => self.send(&Frame::Beat),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets a part of what was read wait. `device_ns` is the device's time of the read's first sample.
+    fn keep(&mut self, part: Range<usize>, device_ns: Option<i64>) {
+        self.host_utc_ns = UtcNanos::now().0;
+        if part.is_empty() {
+            return;
+        }
+        if self.waiting[0].is_empty() {
+            let before_s = part.start as f64 / self.rate_hz;
+            self.since = Instant::now();
+            self.device_ns = device_ns.map(|ns| UtcNanos(ns).plus_seconds(before_s).0);
+        }
+        let bytes = part.start * self.bytes_per_sample..part.end * self.bytes_per_sample;
+        for (waiting, fresh) in self.waiting.iter_mut().zip(&self.fresh) {
+            waiting.extend_from_slice(&fresh[bytes.clone()]);
+        }
     }
 
     /// Puts what waits into the ring.

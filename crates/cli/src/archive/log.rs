@@ -2,8 +2,10 @@
 
 use super::room::{COARSE_S, Room};
 use cellwarden_detect::Tiles;
-use cellwarden_types::UtcNanos;
+use cellwarden_evidence::SensorTiles;
+use cellwarden_types::{Hertz, UtcNanos};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Power density by bin, a row of a spectrogram.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,42 +29,65 @@ impl Row {
     }
 }
 
-/// A sensor's spectrogram since the first hit that is open.
+/// A sensor's spectrogram since the first hit that is open: one for each of its tunings, because rows of two do not fit into one
+/// picture.
 #[derive(Debug, Default)]
 pub(super) struct SensorLog {
-    about: Option<Tiles>,
-    recent: VecDeque<Row>,
-    coarse: VecDeque<Row>,
-    last: Option<UtcNanos>,
+    tunings: Vec<TuningLog>,
 }
 
 impl SensorLog {
-    /// What the rows have in common; none before the first.
-    pub fn about(&self) -> Option<&Tiles> {
-        self.about.as_ref()
+    /// The spectrograms between two frequencies from one time to another, of the tunings that they lie in: for each one as rows
+    /// are, and one for means of each length.
+    pub fn cut(&self, sensor: &Arc<str>, band: (f64, f64), from: UtcNanos, to: UtcNanos) -> Vec<SensorTiles> {
+        self.tunings.iter().flat_map(|log| log.cut(sensor, band, from, to)).collect()
     }
 
-    /// The latest row, after which the next is to be asked for.
-    pub fn last(&self) -> Option<UtcNanos> {
-        self.last
+    /// The latest row at a centre, after which the next is to be asked for.
+    pub fn last(&self, center: Hertz) -> Option<UtcNanos> {
+        self.tunings.iter().find(|t| t.about.center == center).and_then(|t| t.last)
     }
 
     /// Takes rows that follow those that it has.
     pub fn push(&mut self, mut tiles: Tiles) {
         let rows = std::mem::take(&mut tiles.rows);
-        let other = |a: &Tiles| (a.center, a.rate, a.floor.len()) != (tiles.center, tiles.rate, tiles.floor.len());
-        if self.about.as_ref().is_some_and(other) {
-            // Tuned to another place: rows of both do not fit into one picture.
-            *self = Self::default();
-        }
-        self.last = rows.last().map(|(at, _)| *at).or(self.last);
-        self.recent.extend(rows.into_iter().map(|(at, power)| Row { at, row_s: tiles.row_s, power }));
-        self.about = Some(tiles);
+        let same = |a: &Tiles| (a.center, a.rate, a.floor.len()) == (tiles.center, tiles.rate, tiles.floor.len());
+        let at = self.tunings.iter().position(|t| same(&t.about)).unwrap_or_else(|| {
+            self.tunings.push(TuningLog::new(tiles.clone()));
+            self.tunings.len() - 1
+        });
+        let log = &mut self.tunings[at];
+        log.last = rows.last().map(|(at, _)| *at).or(log.last);
+        log.recent.extend(rows.into_iter().map(|(at, power)| Row { at, row_s: tiles.row_s, power }));
+        log.about = tiles;
     }
 
     /// Makes rows means that are older than the room has for them, and forgets those before `keep_from`.
     pub fn thin(&mut self, now: UtcNanos, keep_from: UtcNanos, room: &Room) {
-        let recent_from = now.plus_seconds(-room.recent_s - COARSE_S);
+        let coarse_bytes = room.coarse_bytes / self.tunings.len().max(1) as u64;
+        for log in &mut self.tunings {
+            log.thin(now.plus_seconds(-room.recent_s - COARSE_S), keep_from, coarse_bytes);
+        }
+    }
+}
+
+/// A sensor's spectrogram at one tuning.
+#[derive(Debug)]
+pub(super) struct TuningLog {
+    /// What the rows have in common; has none itself.
+    about: Tiles,
+    recent: VecDeque<Row>,
+    coarse: VecDeque<Row>,
+    last: Option<UtcNanos>,
+}
+
+impl TuningLog {
+    fn new(about: Tiles) -> Self {
+        Self { about, recent: VecDeque::new(), coarse: VecDeque::new(), last: None }
+    }
+
+    /// Makes rows before `recent_from` means, and forgets those before `keep_from`.
+    fn thin(&mut self, recent_from: UtcNanos, keep_from: UtcNanos, coarse_bytes: u64) {
         while self.recent.front().is_some_and(|row| row.at < recent_from) {
             let end = self.recent[0].at.plus_seconds(COARSE_S);
             let count = self.recent.partition_point(|row| row.at < end).max(1);
@@ -75,7 +100,7 @@ impl SensorLog {
         }
         let old = self.coarse.partition_point(|row| row.at < keep_from);
         self.coarse.drain(..old);
-        while self.coarse.iter().map(Row::bytes).sum::<u64>() > room.coarse_bytes {
+        while self.coarse.iter().map(Row::bytes).sum::<u64>() > coarse_bytes {
             self.halve();
         }
     }
@@ -99,8 +124,37 @@ impl SensorLog {
         self.coarse = halved;
     }
 
+    fn cut(&self, sensor: &Arc<str>, (low_hz, high_hz): (f64, f64), from: UtcNanos, to: UtcNanos) -> Vec<SensorTiles> {
+        let about = &self.about;
+        let frame = SensorTiles {
+            sensor: Arc::clone(sensor),
+            // Bins begin where the file says that they do; the transform's lie around their middle.
+            center: Hertz(about.center.0 - about.bin_hz / 2.0),
+            rate: about.rate,
+            bin_hz: about.bin_hz,
+            first: from,
+            row_s: about.row_s,
+            bins: about.floor.len(),
+            times: Vec::new(),
+            rows: Vec::new(),
+            floor: about.floor.clone(),
+        };
+        let bins = frame.bins_within(low_hz, high_hz);
+        let frame = frame.cropped(low_hz, high_hz);
+        let rows = if bins.is_empty() { Vec::new() } else { self.rows(from, to) };
+        rows.chunk_by(|a, b| a.row_s == b.row_s)
+            .map(|rows| {
+                let power = rows.iter().flat_map(|row| &row.power[bins.clone()]).copied().collect();
+                // Rows between which others are missing, as where a sensor was elsewhere in between, have their own times.
+                let is_whole = rows.windows(2).all(|pair| pair[0].goes_on_with(pair[1]));
+                let times = if is_whole { Vec::new() } else { rows.iter().map(|row| row.at).collect() };
+                SensorTiles { first: rows[0].at, row_s: rows[0].row_s, times, rows: power, ..frame.clone() }
+            })
+            .collect()
+    }
+
     /// The rows of that time, oldest first.
-    pub fn rows(&self, from: UtcNanos, to: UtcNanos) -> Vec<&Row> {
+    fn rows(&self, from: UtcNanos, to: UtcNanos) -> Vec<&Row> {
         self.coarse.iter().chain(&self.recent).filter(|row| row.at >= from && row.at <= to).collect()
     }
 }
@@ -108,7 +162,6 @@ impl SensorLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cellwarden_types::Hertz;
 
     const ROW_S: f64 = 1e-3;
     const BINS: usize = 16;
@@ -138,9 +191,15 @@ mod tests {
         for second in 0..300 {
             log.push(tiles(second * 1000, 1000));
             log.thin(at(second as f64 + 1.0), at(0.0), &room);
-            assert!(log.coarse.len() <= 64 && log.recent.len() <= 3100, "{} {}", log.coarse.len(), log.recent.len());
+            let tuning = &log.tunings[0];
+            assert!(
+                tuning.coarse.len() <= 64 && tuning.recent.len() <= 3100,
+                "{} {}",
+                tuning.coarse.len(),
+                tuning.recent.len()
+            );
         }
-        let rows = log.rows(at(0.0), at(300.0));
+        let rows = log.tunings[0].rows(at(0.0), at(300.0));
         let covered: f64 = rows.iter().map(|r| r.row_s).sum();
         assert!((covered - 300.0).abs() < 0.2, "{covered}");
         assert!(rows.windows(2).all(|w| w[0].at < w[1].at && w[0].row_s >= w[1].row_s), "older is coarser");
@@ -150,7 +209,26 @@ mod tests {
             assert!((f64::from(row.power[0]) * ROW_S - middle_s).abs() < 2.0 * ROW_S + 1e-3 * middle_s, "{row:?}");
         }
         log.thin(at(300.0), at(290.0), &room);
-        assert!(log.coarse.iter().all(|r| r.at >= at(290.0)));
+        assert!(log.tunings[0].coarse.iter().all(|r| r.at >= at(290.0)));
+    }
+
+    #[test]
+    fn each_tuning_has_its_own_picture_and_rows_with_gaps_their_own_times() {
+        let mut log = SensorLog::default();
+        let elsewhere = |t: Tiles| Tiles { center: Hertz(8e8), ..t };
+        for visit in 0..6 {
+            let here = tiles(visit * 100, 100);
+            log.push(if visit % 2 == 0 { here } else { elsewhere(here) });
+        }
+        assert_eq!((log.last(Hertz(9e8)), log.last(Hertz(8e8))), (Some(at(0.499)), Some(at(0.599))));
+        let cut = log.cut(&"s".into(), (9e8 - 1e5, 9e8 + 1e5), at(0.0), at(1.0));
+        assert_eq!(cut.len(), 1, "of the tuning that it lies in");
+        let picture = &cut[0];
+        assert_eq!((picture.times.len(), picture.rows.len()), (300, 300 * picture.bins));
+        assert_eq!((picture.times[99], picture.times[100]), (at(0.099), at(0.2)));
+        let whole = log.cut(&"s".into(), (9e8 - 1e5, 9e8 + 1e5), at(0.0), at(0.15));
+        assert!(whole[0].times.is_empty() && whole[0].first == at(0.0), "rows that follow each other need none");
+        assert!(log.cut(&"s".into(), (1e9, 1.1e9), at(0.0), at(1.0)).is_empty());
     }
 
     #[test]
@@ -161,8 +239,11 @@ mod tests {
         }
         let room = Room { recent_s: 0.0, coarse_bytes: 4 * BINS as u64 * 4, hits_bytes: 0 };
         log.thin(at(20.0), at(0.0), &room);
-        let left: Vec<f64> = log.coarse.iter().map(|r| r.at.seconds_since(at(0.0))).collect();
+        let left: Vec<f64> = log.tunings[0].coarse.iter().map(|r| r.at.seconds_since(at(0.0))).collect();
         assert_eq!(left.len(), 4, "{left:?}");
-        assert!(left[0] > 5.9 && log.coarse.iter().all(|r| r.row_s == COARSE_S), "the oldest went: {left:?}");
+        assert!(
+            left[0] > 5.9 && log.tunings[0].coarse.iter().all(|r| r.row_s == COARSE_S),
+            "the oldest went: {left:?}"
+        );
     }
 }

@@ -12,8 +12,8 @@ use cellwarden_evidence::{EvidenceInput, EvidenceWriter, SensorTiles};
 use cellwarden_locate::SensorInfo;
 use cellwarden_locate::hit::REPORTED_LEAST;
 use cellwarden_selftest::TestedDetector;
-use cellwarden_types::{Burst, Hertz, Hit, HitState, Standard, UtcNanos};
-use log::{Row, SensorLog};
+use cellwarden_types::{Burst, Hit, HitState, Standard, UtcNanos};
+use log::SensorLog;
 use room::COARSE_S;
 pub use room::{Room, TilesConfig};
 use std::collections::{BTreeMap, VecDeque};
@@ -30,7 +30,7 @@ const BURSTS_BEFORE_S: f64 = 4.0;
 const BURSTS_MOST: usize = 400_000;
 /// Beside a hit's bursts, so much of the spectrum shows what else was there.
 const BESIDE_HZ: f64 = 400e3;
-/// Spectrograms in a file; one with more is none. What is whole in time is one of them.
+/// Spectrograms in a file; one with more is none.
 const PIECES_MOST: usize = 240;
 
 /// A hit that is open.
@@ -230,7 +230,7 @@ impl Archive {
 
     fn follow(&mut self, detectors: &[&TestedDetector], from: UtcNanos) {
         for (log, detector) in self.logs.iter_mut().zip(detectors) {
-            if let Some(tiles) = detector.tiles_after(log.last().or(Some(from))) {
+            for tiles in detector.tiles_of_all(|center| log.last(center).or(Some(from))) {
                 log.push(tiles);
             }
         }
@@ -250,33 +250,8 @@ impl Archive {
 
     /// The spectrogram between two frequencies from one time to another, of the sensors that are tuned to them.
     fn cut(&self, (low_hz, high_hz): (f64, f64), from: UtcNanos, to: UtcNanos) -> Vec<SensorTiles> {
-        let mut out = Vec::new();
-        for (log, sensor) in self.logs.iter().zip(&self.names) {
-            let Some(about) = log.about() else { continue };
-            let frame = SensorTiles {
-                sensor: Arc::clone(sensor),
-                // Bins begin where the file says that they do; the transform's lie around their middle.
-                center: Hertz(about.center.0 - about.bin_hz / 2.0),
-                rate: about.rate,
-                bin_hz: about.bin_hz,
-                first: from,
-                row_s: about.row_s,
-                bins: about.floor.len(),
-                rows: Vec::new(),
-                floor: about.floor.clone(),
-            };
-            let bins = frame.bins_within(low_hz, high_hz);
-            if bins.is_empty() {
-                continue;
-            }
-            let frame = frame.cropped(low_hz, high_hz);
-            for run in log.rows(from, to).chunk_by(|a, b| a.goes_on_with(b)) {
-                let rows = run.iter().flat_map(|row| &row.power[bins.clone()]).copied().collect();
-                let Row { at, row_s, .. } = *run[0];
-                out.push(SensorTiles { first: at, row_s, rows, ..frame.clone() });
-            }
-        }
-        out
+        let of = |(log, sensor): (&SensorLog, &Arc<str>)| log.cut(sensor, (low_hz, high_hz), from, to);
+        self.logs.iter().zip(&self.names).flat_map(of).collect()
     }
 }
 

@@ -27,6 +27,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// 3 m away gives about -14 dBm at an antenna of 0 dBi, an LTE phone (23 dBm) -24 dBm; the default is -20 dBm, the most that
 /// common receivers should get: with less, put a pad in. At the target of -6 dBFS an LTE signal's peaks still fit.
 ///
+/// A device that hops is measured at the first of its centres, and its gain is the same at all: put the loudest band first.
+///
 /// Nobody should use a phone nearby meanwhile. It is right to about 3 dB: the noise figure is a data sheet's, and what comes
 /// in by the antenna counts as noise, which errs on the side of too little gain.
 ///
@@ -86,6 +88,13 @@ pub fn run(args: &GainArgs) -> Result<(), Failure> {
             let sensor = format!("device {:?}, sensor {:?}", device.name, channel.sensor);
             let found = choose(&steps, &aim);
             print(&sensor, &steps, found.as_ref().ok())?;
+            if device.hop.is_some() {
+                let (center, all) = (channel.center, channel.centers.len());
+                writeln!(
+                    std::io::stdout(),
+                    "Measured at {center}, the first of {all} centres: the gain is that of all."
+                )?;
+            }
             match found {
                 Ok(choice) => {
                     say(&choice, &aim)?;

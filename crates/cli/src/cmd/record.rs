@@ -33,7 +33,7 @@ const TURN: Duration = Duration::from_millis(50);
 ///
 /// Each channel of the device becomes NAME.sigmf-data.age and NAME.sigmf-meta.age in samples/ in the folder of data. What is
 /// permitted, written and deleted is logged to samples.jsonl there. The files are deleted after 14 days, or what keep_days says
-/// in the configuration's samples. The daemon must not run: it holds the receivers. Ctrl-C ends the recording and keeps what was
+/// in the configuration's samples. A device that hops stays at the first of its centres. The daemon must not run: it holds the receivers. Ctrl-C ends the recording and keeps what was
 /// recorded.
 #[derive(Debug, Args)]
 #[command(after_help = "In the configuration:
@@ -84,7 +84,8 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let grant = grant.check(UtcNanos::now()).map_err(Failure::usage)?;
     config.no_daemon()?;
     kept::resolve(&mut config)?;
-    let device = config.chosen(Some(&args.device))?[0];
+    // Samples of several centres are not one recording, and each centre would take a permission of its own.
+    let device = &config.chosen(Some(&args.device))?[0].staying();
     for channel in &device.channels {
         // Refused before a device is opened. What is logged is what the device then takes.
         let _ = grant.permit(UtcNanos::now(), channel.center, device.rate).map_err(Failure::usage)?;

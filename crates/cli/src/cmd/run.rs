@@ -51,11 +51,13 @@ fn device(args: &RunArgs) -> Result<Option<DeviceConfig>, Failure> {
         clock_source: None,
         time_source: None,
         stream: String::new(),
+        hop: None,
         seconds: args.seconds,
         channels: vec![ChannelConfig {
             sensor: args.sensor.clone(),
             number: args.channel,
             center: wanted(args.center, "--center")?,
+            centers: Vec::new(),
             antenna: args.antenna.clone(),
             gain: None,
         }],

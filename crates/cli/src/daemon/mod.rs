@@ -161,7 +161,7 @@ impl Daemon {
                 spawn_device(device.clone(), command.clone(), config.queue_s, ring.clone()).map_err(Failure::run)?;
             for (c, (reader, channel)) in handle.readers.drain(..).zip(&device.channels).enumerate() {
                 let name = Arc::from(channel.sensor.as_str());
-                sensors.push(LiveSensor::new(name, (d, c), reader, detect, config.self_test));
+                sensors.push(LiveSensor::new(name, (d, c), (reader, device.hop), detect, config.self_test));
             }
             devices.push(handle);
         }
@@ -372,8 +372,12 @@ impl Daemon {
     }
 }
 
-/// A sensor's floor while it listens: what one does not hear that does not listen says nothing.
+/// A sensor's floor while it listens: what one does not hear that does not listen says nothing, nor what one does not that
+/// hops.
 fn noise(sensor: &LiveSensor) -> f64 {
+    if sensor.hops() {
+        return f64::INFINITY;
+    }
     sensor.detector.noise_dbfs_per_hz().filter(|_| sensor.listens()).unwrap_or(f64::NAN)
 }
 

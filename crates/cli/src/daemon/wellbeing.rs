@@ -126,18 +126,23 @@ pub fn sensor_health(sensor: &LiveSensor, device: &DeviceHandle, status: &Device
         SensorState::Listening if !sensor.listens() => SensorState::Starting,
         state => state,
     };
+    // Of several centres the first speaks for the sensor: like is to be compared with like.
+    let center = info.map_or(config.channels[channel].center, |i| i.center);
     SensorHealth {
         sensor: Arc::clone(&sensor.name),
         device: config.name.clone(),
         state,
         since: status.since,
-        center: info.map_or(config.channels[channel].center, |i| i.center),
+        center,
         rate: info.map_or(config.rate, |i| i.rate),
         gain_db: info.and_then(|i| i.gain_db),
         ledger: sensor.ledger(),
         drift_ppm: status.drift_ppm[channel],
         time_uncertainty_s: status.uncertainty_s[channel],
-        floor_dbfs_per_hz: sensor.detector.noise_dbfs_per_hz(),
+        floor_dbfs_per_hz: match config.hop {
+            Some(_) => sensor.detector.noise_dbfs_per_hz_at(center),
+            None => sensor.detector.noise_dbfs_per_hz(),
+        },
         clipped: sensor.clipped,
         unusable: sensor.detector.counts().unusable,
         bursts: sensor.counted.clone(),

@@ -45,14 +45,14 @@ pub fn gains(device: &DeviceConfig, probe: &DeviceProbe, step_db: f64) -> Result
     Ok(gains)
 }
 
-/// Listens to every channel of `device` at this gain for `seconds`; `stopped` ends it early.
+/// Listens to every channel of `device` at this gain for `seconds`, at the first of its centres; `stopped` ends it early.
 pub fn step(
     device: &DeviceConfig,
     gain_db: f64,
     seconds: f64,
     stopped: &dyn Fn() -> bool,
 ) -> Result<Vec<Step>, Failure> {
-    let mut config = DeviceConfig { gain: Some(Gain::Overall(gain_db)), ..device.clone() };
+    let mut config = DeviceConfig { gain: Some(Gain::Overall(gain_db)), ..device.staying() };
     config.channels.iter_mut().for_each(|c| c.gain = None);
     config.seconds = Some(seconds + SETTLES_S);
     let (ring, bell) = bounded(1);

@@ -215,6 +215,15 @@ impl Daemon {
     /// Ends it as the service manager does. Gives its records, and how long it ran.
     pub fn end(mut self) -> (Vec<Value>, Duration) {
         let ran = self.began.elapsed();
+        (self.terminated(), ran)
+    }
+
+    /// The same, with what it logged to its end.
+    pub fn end_with_log(mut self) -> (Vec<Value>, String) {
+        (self.terminated(), self.log())
+    }
+
+    fn terminated(&mut self) -> Vec<Value> {
         self.signal("TERM");
         let asked = Instant::now();
         let status = self.child.wait().expect("ends");
@@ -222,7 +231,7 @@ impl Daemon {
         assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
         let records = self.records();
         assert_eq!(records.last().expect("a summary")["type"], "summary");
-        (records, ran)
+        records
     }
 }
 
@@ -252,7 +261,7 @@ pub fn assert_closed(records: &[Value], sensors: &[&str]) {
         let sum = |reason: &str| gaps(records, sensor, reason).iter().sum::<u64>();
         assert_eq!(
             entry("expected"),
-            entry("processed") + entry("overflow") + entry("dropped") + entry("overload"),
+            entry("processed") + entry("overflow") + entry("dropped") + entry("overload") + entry("retune"),
             "{sensor}"
         );
         assert_eq!(entry("overflow"), sum("overflow") + sum("disconnect"), "{sensor}");

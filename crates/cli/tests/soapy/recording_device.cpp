@@ -7,6 +7,8 @@
 //   timeless=1      no hardware time;   utc=1   hardware time is UTC;
 //   analogue=DBM    a front end before the converter (cs16 only): the recording's full scale is DBM at the antenna, gain acts, and
 //                   there is noise: nf=DB (6), bits=N of the converter (12), full_dbm=DBM that reads full scale at 0 dB gain (10);
+//   tuned=HZ        plays the file only where the centre is HZ, and noise elsewhere;   stuck=HZ   cannot be tuned to HZ;
+//   settle=MS       for so long after a change of the centre the samples are rubbish at full scale;
 //   state=PATH      what outlives an opening: when the first one was, which faults are over, until when it is unplugged;
 //   faults=KIND@SAMPLE:VALUE;...   counted from the first opening, each once. Samples go by whether they are read or not:
 //     lose, overflow, corrupt   VALUE samples are missing, silently or with the error that says so
@@ -144,11 +146,15 @@ class RecordingDevice : public SoapySDR::Device {
     explicit RecordingDevice(const SoapySDR::Kwargs &args)
         : state_(text(args, "state")), faults_(parse_faults(text(args, "faults"))), format_(text(args, "format", "CS16")),
           channels_(std::stoul(text(args, "channels", "1"))), timeless_(text(args, "timeless") == "1"),
-          utc_(text(args, "utc") == "1") {
+          utc_(text(args, "utc") == "1"), tuned_(std::stod(text(args, "tuned", "0"))), stuck_(std::stod(text(args, "stuck", "0"))),
+          settle_s_(std::stod(text(args, "settle", "0")) * 1e-3) {
         if (now_ns() < state_.get("gone_until", 0)) throw std::runtime_error("no such device: it is unplugged");
         map(args.at("file"));
         analogue_ = args.count("analogue") != 0;
         if (analogue_) front_ = FrontEnd(args);
+        std::minstd_rand random(11);
+        std::normal_distribution<float> normal(0, 100);
+        for (auto &z : hiss_) z = {static_cast<int16_t>(normal(random)), static_cast<int16_t>(normal(random))};
         done_ = static_cast<size_t>(state_.get("done", 0));
         forced_rate_ = static_cast<double>(state_.get("rate", 0));
     }
@@ -172,7 +178,9 @@ class RecordingDevice : public SoapySDR::Device {
     double getSampleRate(const int, const size_t) const override { return rate_; }
     SoapySDR::RangeList getSampleRateRange(const int, const size_t) const override { return {SoapySDR::Range(1e5, 100e6)}; }
     void setFrequency(const int, const size_t channel, const std::string &, const double hz, const SoapySDR::Kwargs &) override {
+        if (hz == stuck_) throw std::runtime_error("the synthesiser does not lock");
         center_[channel] = hz;
+        if (streams_) rubbish_until_ = place_ + static_cast<long long>(settle_s_ * rate_ + 0.5);
     }
     double getFrequency(const int, const size_t channel, const std::string &) const override {
         const auto found = center_.find(channel);
@@ -210,6 +218,7 @@ class RecordingDevice : public SoapySDR::Device {
     }
     void closeStream(SoapySDR::Stream *) override {}
     int activateStream(SoapySDR::Stream *, const int, const long long, const size_t) override {
+        streams_ = true;
         const auto first = state_.get("first_ns", 0);
         began_ns_ = first != 0 ? first : now_ns();
         if (first == 0) state_.set("first_ns", began_ns_);
@@ -232,6 +241,7 @@ class RecordingDevice : public SoapySDR::Device {
             }
             end = std::min(end, fault.at);
         }
+        if (place_ < rubbish_until_) end = std::min(end, rubbish_until_);
         if (now_ns() < silent_until_ns_) {
             sleep_us(timeout_us);
             place_ = std::max(place_, samples_until(std::min(now_ns(), silent_until_ns_)));
@@ -244,7 +254,10 @@ class RecordingDevice : public SoapySDR::Device {
             return SOAPY_SDR_TIMEOUT;
         }
         sleep_us((due_ns - now_ns()) / 1000);
-        for (size_t channel = 0; channel < streamed_; channel++) write(buffers[channel], place_, end);
+        for (size_t channel = 0; channel < streamed_; channel++) {
+            if (place_ < rubbish_until_ || (tuned_ > 0 && getFrequency(SOAPY_SDR_RX, channel, "RF") != tuned_)) beside(buffers[channel], place_, end);
+            else write(buffers[channel], place_, end);
+        }
         if (!timeless_) {
             flags = SOAPY_SDR_HAS_TIME;
             const long long since = static_cast<long long>(static_cast<double>(place_) / rate_ * 1e9 + 0.5);
@@ -295,6 +308,17 @@ class RecordingDevice : public SoapySDR::Device {
         return 0;
     }
 
+    // What a receiver gives where its recording is not: rubbish until it has settled, and noise (cs16 only).
+    void beside(void *out, const long long from, const long long to) const {
+        std::minstd_rand random(static_cast<unsigned>(from) + 1);
+        for (long long i = from; i < to; i++) {
+            const auto draw = random();
+            const auto end = [&](const unsigned long bit) { return static_cast<int16_t>(draw & bit ? INT16_MAX : INT16_MIN); };
+            const Sample full = {end(64), end(128)};
+            static_cast<Sample *>(out)[i - from] = i < rubbish_until_ ? full : hiss_[draw / 256 % hiss_.size()];
+        }
+    }
+
     void write(void *out, const long long from, const long long to) const {
         if (analogue_) {
             double gain_db = 0;
@@ -333,7 +357,10 @@ class RecordingDevice : public SoapySDR::Device {
     double rate_ = 1e6, forced_rate_ = 0;
     std::map<size_t, double> center_;
     std::map<std::string, double> gain_;
-    bool analogue_ = false;
+    bool analogue_ = false, streams_ = false;
+    double tuned_, stuck_, settle_s_;
+    long long rubbish_until_ = 0;
+    std::vector<Sample> hiss_ = std::vector<Sample>(1 << 14);
     FrontEnd front_;
     long long place_ = 0, began_ns_ = 0, silent_until_ns_ = 0, jumped_ns_ = 0, clip_until_ = 0;
 };

@@ -29,6 +29,7 @@ pub fn tiles(rows: usize, bins: usize) -> SensorTiles {
         first: start().plus_seconds(-0.5),
         row_s: 2e-4,
         bins,
+        times: Vec::new(),
         rows: (0..rows * bins).map(|i| 1e-12 * (1.0 + (i * 7919 % 1009) as f32)).collect(),
         floor: vec![2e-12; bins],
     }

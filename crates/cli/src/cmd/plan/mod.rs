@@ -17,7 +17,8 @@ const LONG_HELP: &str = r#"Say what a box can watch, and what it would catch
 Reads a configuration ([[device]]: what is there) or a file with a [plan] section (what may be
 bought). For each band: what share of its spectrum and time is watched, in energy and in depth,
 and the probability to catch each kind of activity of one phone that the place hears well, for
-receivers that stay at their centres and for receivers that hop, with the dwell that catches most.
+receivers as they are set (at one centre, or hopping with their own dwell), and for receivers that
+hop over all of their bands, with the dwell that catches most.
 Then what does not fit: bus, tuning, filters, converter, machine.
 
 A [plan] section, in a site file or a configuration:

@@ -3,12 +3,13 @@
 use crate::cmd::check::is_configuration;
 use crate::config::Config;
 use crate::failure::Failure;
-use cellwarden_capture::config::{DeviceConfig, Origin};
+use cellwarden_capture::config::{ChannelConfig, DeviceConfig, Origin};
 use cellwarden_locate::Site;
 use cellwarden_locate::site::Point;
 use cellwarden_plan::demand::{Band, bands, bands_at};
 use cellwarden_plan::host::Host;
 use cellwarden_plan::radio::{Radio, by_arguments, by_model};
+use cellwarden_plan::request::Round;
 use cellwarden_plan::schedule::Range;
 use cellwarden_plan::section::{RadioSection, Section};
 use cellwarden_plan::{Place, Request, Station};
@@ -99,6 +100,7 @@ fn station(section: &RadioSection, bands: &[Band], path: &Path) -> Result<Statio
         rate_hz: section.rate.map(|r| r.0).or(most).unwrap_or(1e6),
         bandwidth_hz: None,
         centers_hz: Vec::new(),
+        round: None,
         torn: false,
         bands: own_bands(section, bands, path)?,
         passband: section.passband(),
@@ -123,7 +125,8 @@ fn of_configuration(path: &Path, host: Host) -> Result<Request, Failure> {
     // Sensors at one point are one place; so are those of which nothing is known.
     let mut places: Vec<(Option<Point>, Place)> = Vec::new();
     for device in &config.devices {
-        for (center_hz, sensor) in device.channels.iter().map(|c| (c.center.0, c.sensor.as_str())) {
+        for channel in &device.channels {
+            let sensor = channel.sensor.as_str();
             let at = site.as_ref().and_then(|s| s.sensor(sensor)).map(|s| s.position);
             let place = match places.iter().position(|(point, _)| *point == at) {
                 Some(i) => i,
@@ -138,9 +141,11 @@ fn of_configuration(path: &Path, host: Host) -> Result<Request, Failure> {
             match place.stations.iter_mut().find(|s| s.name == device.name) {
                 Some(station) => {
                     station.receivers += 1;
-                    station.centers_hz.push(center_hz);
+                    let more = centers_hz(channel);
+                    station.centers_hz.extend(&more);
+                    station.round.iter_mut().for_each(|r| r.centers_hz.push(more.clone()));
                 }
-                None => place.stations.push(tuned(device, center_hz)),
+                None => place.stations.push(tuned(device, channel)),
             }
         }
     }
@@ -152,17 +157,27 @@ fn of_configuration(path: &Path, host: Host) -> Result<Request, Failure> {
     Ok(Request { places, bands, host: section.host(host), usb_controllers: usb_controllers(&section) })
 }
 
-/// A device as it is set.
-fn tuned(device: &DeviceConfig, center_hz: f64) -> Station {
+fn centers_hz(channel: &ChannelConfig) -> Vec<f64> {
+    channel.tunings().iter().map(|c| c.0).collect()
+}
+
+/// A device as it is set, with this channel of it.
+fn tuned(device: &DeviceConfig, channel: &ChannelConfig) -> Station {
     let radio: Option<&'static Radio> = match device.origin() {
         Ok(Origin::Soapy(arguments)) => by_arguments(arguments, device.rate.0),
         Ok(Origin::RtlTcp(_)) => by_model("rtl-sdr"),
         _ => None,
     };
-    let mut centers_hz: Vec<f64> = device.channels.iter().map(|c| c.center.0).collect();
-    centers_hz.sort_by(f64::total_cmp);
-    centers_hz.dedup();
-    let torn = radio.is_some_and(|r| centers_hz.len() > r.tuners as usize);
+    // How many different centres there are at once, at worst.
+    let at_once = |step: usize| {
+        let mut at: Vec<f64> = device.channels.iter().filter_map(|c| c.tunings().get(step)).map(|c| c.0).collect();
+        at.sort_by(f64::total_cmp);
+        at.dedup();
+        at.len()
+    };
+    let most = (0..channel.tunings().len()).map(at_once).max().unwrap_or(0);
+    let torn = radio.is_some_and(|r| most > r.tuners as usize);
+    let own = centers_hz(channel);
     Station {
         name: device.name.clone(),
         radio,
@@ -170,10 +185,15 @@ fn tuned(device: &DeviceConfig, center_hz: f64) -> Station {
         channels: device.channels.len() as u32,
         rate_hz: device.rate.0,
         bandwidth_hz: device.bandwidth.map(|b| b.0),
-        centers_hz: vec![center_hz],
+        round: device.hop.map(|hop| Round {
+            dwell_s: hop.dwell_s,
+            settle_s: hop.settle_s(),
+            centers_hz: vec![own.clone()],
+        }),
+        centers_hz: own,
         torn,
         bands: Vec::new(),
         passband: None,
-        retune_s: None,
+        retune_s: device.hop.map(|hop| hop.settle_s()),
     }
 }

@@ -2,7 +2,7 @@
 
 use cellwarden_plan::Plan;
 use cellwarden_plan::activity::Activity;
-use cellwarden_plan::plan::{BandPlan, HoppingPlan, PlacePlan, RadioPlan, Watched};
+use cellwarden_plan::plan::{BandPlan, HoppingPlan, PlacePlan, RadioPlan, RoundPlan, Watched};
 use std::fmt::Write;
 
 const WIDTH: usize = 100;
@@ -20,6 +20,7 @@ pub fn render(plan: &Plan, colour: bool) -> String {
             "RADIO", "", "RX", "RATE Msps", "USABLE MHz", "BUS MB/s", "dB", "CENTRES"
         );
         place.radios.iter().for_each(|r| radio(r, &mut out));
+        place.radios.iter().filter_map(|r| Some((r, r.round?))).for_each(|(r, round)| as_set(r, round, &mut out));
         place.radios.iter().filter_map(|r| Some((r, r.hopping.as_ref()?))).for_each(|(r, h)| hopping(r, h, &mut out));
         bands(place, (bold, plain), &mut out);
     }
@@ -62,6 +63,18 @@ fn radio(r: &RadioPlan, out: &mut String) {
     );
 }
 
+fn as_set(r: &RadioPlan, round: RoundPlan, out: &mut String) {
+    let (dwell, settle) = (milliseconds(round.dwell_s), milliseconds(round.settle_s));
+    let (name, cycle_s) = (&r.name, round.cycle_s);
+    out.push('\n');
+    wrapped(
+        &format!(
+            "{name} as it is set: {dwell} at each centre (deaf {settle} after each change), round in {cycle_s:.2} s"
+        ),
+        out,
+    );
+}
+
 fn hopping(r: &RadioPlan, h: &HoppingPlan, out: &mut String) {
     let (dwell, retune) = (milliseconds(h.dwell_s), milliseconds(h.retune_s));
     let mut text = format!(
@@ -92,8 +105,9 @@ fn bands(place: &PlacePlan, (bold, plain): (&str, &str), out: &mut String) {
         "{bold}{:<6} {:<15} {:<5} {:>8} {:>6} {:>6}  {:>5} {:>5}  {:>5} {:>5} {:>5} {:>5}{plain}",
         "BAND", "MHz", "", "SPECTRUM", "ENERGY", "DEPTH", "LU", "CALL", "ATT", "TAU", "CALL", "DATA"
     );
+    let now = if place.radios.iter().any(|r| r.round.is_some()) { "set" } else { "stay" };
     for band in &place.bands {
-        line(band, if band.hopping.is_some() { "stay" } else { "" }, &band.watching, true, out);
+        line(band, if band.hopping.is_some() { now } else { "" }, &band.watching, true, out);
         if let Some(hopping) = &band.hopping {
             line(band, "hop", hopping, false, out);
         }

@@ -1,0 +1,119 @@
+//! A receiver that goes from centre to centre: each has its own stream, and keeps it.
+
+#![allow(clippy::unwrap_used)] // a test may
+
+mod common;
+
+use assert_no_alloc::{AllocDisabler, assert_no_alloc};
+use cellwarden_detect::{DetectConfig, Detector};
+use cellwarden_types::{Burst, Hertz, IqBlock};
+use common::{add_burst, block, bytes, noise};
+
+#[global_allocator]
+static ALLOCATOR: AllocDisabler = AllocDisabler;
+
+const RATE_HZ: f64 = 2.4e6;
+const CENTERS: [Hertz; 2] = [Hertz(902.4e6), Hertz(847e6)];
+/// Samples of a visit, and those that are thrown away before each but the first.
+const VISIT: usize = 240_000;
+const SETTLE: u64 = 12_000;
+
+/// Ten visits of two centres in turn, with bursts in each at another offset, in blocks of 4 ms.
+fn visits() -> Vec<IqBlock> {
+    let mut out = Vec::new();
+    for visit in 0..10u64 {
+        let mut iq = noise(VISIT, visit);
+        for burst in 1..20 {
+            let offset_hz = if visit % 2 == 0 { 200e3 } else { -400e3 };
+            add_burst(&mut iq, RATE_HZ, burst * 12_000, 1_385, offset_hz, 400.0);
+        }
+        for (n, piece) in bytes(&iq).chunks(4 * 9_600).enumerate() {
+            let start = visit * VISIT as u64 + n as u64 * 9_600;
+            let mut block = block(piece.to_vec(), start, RATE_HZ);
+            block.lost_before = visit * SETTLE;
+            block.time = block.time.map(|t| t.plus_seconds((start + block.lost_before) as f64 / RATE_HZ));
+            block.center = CENTERS[visit as usize % 2];
+            out.push(block);
+        }
+    }
+    out
+}
+
+fn detect<'a>(blocks: impl Iterator<Item = &'a IqBlock>) -> Vec<Burst> {
+    let (mut detector, mut out) = (Detector::new("test".into(), DetectConfig::default()), Vec::new());
+    blocks.for_each(|b| detector.process(b, &mut out));
+    detector.finish(&mut out);
+    out
+}
+
+#[test]
+fn interleaved_centres_give_the_bursts_that_each_gives_alone() {
+    let blocks = visits();
+    let hopping = detect(blocks.iter());
+    for center in CENTERS {
+        let here = |b: &&Burst| ((b.freq_lower_hz + b.freq_upper_hz) / 2.0 - center.0).abs() < RATE_HZ / 2.0;
+        let found: Vec<&Burst> = hopping.iter().filter(here).collect();
+        let alone = detect(blocks.iter().filter(|b| b.center == center));
+        assert!(alone.len() >= 5 * 18, "{}", alone.len());
+        assert_eq!(found, alone.iter().collect::<Vec<_>>(), "{center}");
+    }
+    let place = |b: &Burst| (b.start_s * RATE_HZ).round() as u64;
+    let visit = |b: &Burst| place(b) / (VISIT as u64 + SETTLE);
+    assert!(hopping.iter().all(|b| (visit(b) % 2 == 0) == (b.freq_lower_hz > 900e6)), "each in a visit of its centre");
+}
+
+#[test]
+fn a_centre_that_was_left_keeps_its_floor_and_its_tiles() {
+    let mut detector = Detector::new("test".into(), DetectConfig::default());
+    // Each centre's noise is louder than the one's before; there are more of them than streams are kept.
+    let centers: Vec<Hertz> = (0..20).map(|i| Hertz(800e6 + f64::from(i) * 5e6)).collect();
+    for (i, &center) in centers.iter().enumerate() {
+        let iq: Vec<i16> = noise(VISIT, 1).iter().map(|v| v * (i as i16 + 1)).collect();
+        let visit = IqBlock { center, ..block(bytes(&iq), (i * VISIT) as u64, RATE_HZ) };
+        detector.process(&visit, &mut Vec::new());
+    }
+    let state = detector.state();
+    let mut known: Vec<f64> = state.floors.iter().map(|f| f.center.0).collect();
+    known.sort_by(f64::total_cmp);
+    assert_eq!(known, centers.iter().map(|c| c.0).collect::<Vec<_>>());
+    let first = detector.noise_dbfs_per_hz_at(centers[0]).unwrap();
+    for (i, &center) in centers.iter().enumerate() {
+        let louder = detector.noise_dbfs_per_hz_at(center).unwrap() - first;
+        assert!((louder - 20.0 * (i as f64 + 1.0).log10()).abs() < 0.5, "{center}: {louder}");
+    }
+    assert_eq!(detector.noise_dbfs_per_hz(), detector.noise_dbfs_per_hz_at(centers[19]));
+    assert_eq!(detector.noise_dbfs_per_hz_at(Hertz(433e6)), None);
+    let tiles = detector.tiles_of_all(|_| None);
+    let held: Vec<f64> = tiles.iter().map(|t| t.center.0).collect();
+    assert_eq!(held, centers[3..].iter().map(|c| c.0).collect::<Vec<_>>(), "16 that were left, and the present one");
+    assert!(tiles.iter().all(|t| t.rows.len() > 50));
+}
+
+#[test]
+fn hopping_allocates_nothing_after_the_first_visits() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    pool.install(|| {
+        let mut detector = Detector::new("test".into(), DetectConfig::default());
+        let mut out = Vec::with_capacity(64);
+        let mut block = block(bytes(&noise(24_000, 1)), 0, RATE_HZ);
+        let mut visit = |detector: &mut Detector, n: usize| {
+            block.center = CENTERS[n % 2];
+            block.lost_before += SETTLE;
+            // 90 ms: the last chunk is worked off short of its end.
+            for _ in 0..9 {
+                detector.process(&block, &mut out);
+                block.start.0 += 24_000;
+            }
+        };
+        for n in 0..40 {
+            visit(&mut detector, n);
+        }
+        assert_no_alloc(|| {
+            for n in 0..40 {
+                visit(&mut detector, n);
+            }
+        });
+        assert!(out.is_empty(), "the noise was to be quiet: {out:?}");
+        assert_eq!(detector.counts().processed, 80 * 9 * 24_000);
+    });
+}
