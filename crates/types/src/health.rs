@@ -39,7 +39,7 @@ pub struct SensorHealth {
     pub state: SensorState,
     /// Since when.
     pub since: UtcNanos,
-    /// What the radio is tuned to.
+    /// What the radio is tuned to; of several centres the first.
     pub center: Hertz,
     /// Complex samples per second.
     pub rate: Hertz,
@@ -49,7 +49,7 @@ pub struct SensorHealth {
     pub ledger: SensorLedger,
     /// How much faster the device's count of samples goes than the host's clock, in parts per million.
     pub drift_ppm: Option<f64>,
-    /// Noise density in the middle of the band, in dBFS/Hz.
+    /// Noise density in the middle of the band, in dBFS/Hz; of several centres at the first.
     pub floor_dbfs_per_hz: Option<f64>,
     /// Samples at full scale.
     pub clipped: u64,
