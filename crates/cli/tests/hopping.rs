@@ -107,6 +107,38 @@ fn a_call_over_several_visits_is_one_hit_and_every_sample_is_accounted_for() {
 }
 
 #[test]
+fn channels_go_in_step_and_what_is_lost_on_the_way_is_not_thrown_away() {
+    // In the first change of centre, which is at 200,000, the driver loses samples; in the second dwell, too.
+    let (dwell, lost) = (200_000, [4_000, 7_000]);
+    let faults = format!(",channels=2,faults=lose@203000:{};lose@300000:{}", lost[0], lost[1]);
+    let config = config(dwell as f64 / RATE_HZ as f64, SETTLE_MS, "'898.0M', '847M'", &faults)
+        + "[[device.channel]]\nsensor = 'other'\nnumber = 1\ncenters = ['847M', '898M']\n";
+    let site = std::fs::read_to_string(golden("site.toml")).expect("the golden site");
+    let (_, sensor) = site.split_once("[[sensor]]").expect("a sensor");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("site.toml");
+    std::fs::write(&path, format!("{site}\n[[sensor]]{}", sensor.replace("corridor", "other"))).expect("writes");
+    let config = config.replace(&golden("site.toml").display().to_string(), &path.display().to_string());
+    let daemon = Daemon::start(&config);
+    let of = |r: &[Value], sensor: &str| {
+        bursts(r).into_iter().filter(|b| b["sensor"] == sensor).map(place).collect::<Vec<_>>()
+    };
+    daemon.wait_for("visits of both", |r| ["corridor", "other"].iter().all(|s| of(r, s).last() > Some(&1.3e6)));
+    let (records, _) = daemon.end();
+    assert_closed(&records, &["corridor", "other"]);
+    for (sensor, first) in [("corridor", 0), ("other", 1)] {
+        assert_eq!(gaps(&records, sensor, "overflow"), lost, "{sensor}");
+        let entry = |name: &str| ledger(&records, sensor, name);
+        // Without the second loss each dwell would be over earlier by it.
+        assert_eq!(entry("retune"), thrown(entry("expected") - lost[1], dwell) - lost[0], "{sensor}");
+        assert_eq!(entry("overload"), 0);
+        let visit = |at: f64| (if at < 300_000.0 { at } else { at - lost[1] as f64 }) as u64 / (dwell + SETTLE);
+        let places = of(&records, sensor);
+        assert!(places.iter().all(|&at| visit(at) % 2 == first), "{sensor}: {places:?}");
+    }
+}
+
+#[test]
 fn what_a_receiver_gives_before_it_has_settled_is_heard_unless_it_is_thrown_away() {
     let overload_and_retune = |settle_ms| {
         let daemon = Daemon::start(&config(0.1, settle_ms, "'898.0M', '847M'", ""));

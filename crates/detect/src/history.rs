@@ -117,6 +117,11 @@ impl TileRing {
         }
     }
 
+    /// The middle of the oldest tile, as a sample.
+    pub fn first(&self) -> Option<u64> {
+        self.at.front().copied()
+    }
+
     /// The tiles whose middles lie after sample `after`, oldest first: the middle's sample, and power densities by bin.
     pub fn rows_after(&self, after: Option<u64>) -> impl Iterator<Item = (u64, Vec<f32>)> + '_ {
         let from = after.map_or(0, |after| self.at.partition_point(|&at| at <= after));

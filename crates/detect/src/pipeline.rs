@@ -19,6 +19,7 @@ use cellwarden_types::request::{LevelAnswer, LevelRequest};
 use cellwarden_types::{Burst, Hertz, IqBlock, SampleFormat, Standard, UtcNanos, db};
 use num_complex::Complex32;
 use rayon::prelude::*;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +39,8 @@ const INCOMING_S: f64 = 0.025;
 const CLOCK_STEP_S: f64 = 1e-6;
 /// Tunings whose streams are kept while the receiver is elsewhere; of more, the floor alone is remembered.
 const PARKED_MOST: usize = 16;
+/// Visits that a stream's tiles may come from: shorter than 20 ms, none has a row worth keeping.
+const VISITS_MOST: usize = 64;
 /// Rows are made in so many tasks.
 const TASKS: usize = 4;
 
@@ -109,6 +112,8 @@ struct Stream {
     lost_before: u64,
     /// UTC of `origin`.
     origin_time: Option<UtcNanos>,
+    /// The same of visits before, of which there are tiles still: a receiver that hops was elsewhere in between.
+    visits: VecDeque<(u64, UtcNanos)>,
     frames_done: u64,
     ring: SampleRing,
     tiles: TileRing,
@@ -193,7 +198,7 @@ impl Detector {
         }
         self.stream = Some(match known {
             Some(mut stream) => {
-                stream.begin_at(block);
+                stream.come_back_at(block);
                 stream
             }
             None => Stream::new(block, &self.config, &self.remembered),
@@ -260,8 +265,8 @@ impl Detector {
         self.stream.as_ref()?.tiles_after(after)
     }
 
-    /// The same for every tuning, the present one last: those that the receiver left have their last visit's. `after` is asked
-    /// with each centre.
+    /// The same for every tuning, the present one last, over as many visits as the history is long. `after` is asked with each
+    /// centre.
     pub fn tiles_of_all(&self, after: impl Fn(Hertz) -> Option<UtcNanos>) -> Vec<Tiles> {
         let streams = self.parked.iter().chain(&self.stream);
         streams.filter_map(|s| s.tiles_after(after(s.center))).collect()
@@ -310,6 +315,7 @@ impl Stream {
             origin: block.start.0,
             lost_before: block.lost_before,
             origin_time: block.time,
+            visits: VecDeque::with_capacity(VISITS_MOST),
             frames_done: 0,
             ring: SampleRing::new(block.format, block.start.0, ((HELD_S + INCOMING_S) * rate) as usize),
             tiles: TileRing::new(n, (config.tile_history_s / tile_s) as usize),
@@ -334,16 +340,29 @@ impl Stream {
     }
 
     fn tiles_after(&self, after: Option<UtcNanos>) -> Option<Tiles> {
-        let (origin, time, rate_hz) = (self.origin, self.origin_time?, self.rate.0);
-        let sample = after.map(|t| origin + (t.seconds_since(time).max(0.0) * rate_hz).round() as u64);
-        let utc = |at: u64| time.plus_seconds((at - origin) as f64 / rate_hz);
+        let (now, rate_hz) = ((self.origin, self.origin_time?), self.rate.0);
+        let visits = || self.visits.iter().copied().chain([now]).rev();
+        let first = self.visits.front().copied().unwrap_or(now);
+        // A time between two visits is before the later one's first sample, whatever the count of samples says.
+        let mut until = u64::MAX;
+        let mut within = |after: UtcNanos, (origin, time): (u64, UtcNanos)| {
+            let sample = origin + (after.seconds_since(time).max(0.0) * rate_hz).round() as u64;
+            let found = (time <= after).then_some(sample.min(until));
+            until = origin;
+            found
+        };
+        let sample = after.and_then(|after| visits().find_map(|v| within(after, v))).unwrap_or(first.0);
+        let utc = |at: u64| {
+            let (origin, time) = visits().find(|(origin, _)| *origin <= at).unwrap_or(first);
+            time.plus_seconds(at.saturating_sub(origin) as f64 / rate_hz)
+        };
         Some(Tiles {
             center: self.center,
             rate: self.rate,
             bin_hz: rate_hz / self.geometry.n_fft as f64,
             row_s: (TileRing::FRAMES * self.geometry.hop) as f64 / rate_hz,
             floor: self.floor.floor().to_vec(),
-            rows: self.tiles.rows_after(sample).map(|(at, row)| (utc(at), row)).collect(),
+            rows: self.tiles.rows_after(Some(sample)).map(|(at, row)| (utc(at), row)).collect(),
         })
     }
 
@@ -359,12 +378,28 @@ impl Stream {
     /// Goes on behind a break with the same floor. Nothing is made anew: whoever loses samples because it is too slow must
     /// not become slower by it.
     fn begin_at(&mut self, block: &IqBlock) {
+        self.tiles.clear();
+        self.visits.clear();
+        self.begin(block);
+    }
+
+    /// Goes on where the receiver comes back to, with the tiles of its visits before.
+    fn come_back_at(&mut self, block: &IqBlock) {
+        if self.visits.len() == VISITS_MOST {
+            self.visits.pop_front();
+        }
+        self.visits.extend(self.origin_time.map(|time| (self.origin, time)));
+        self.begin(block);
+        let oldest = self.tiles.first().unwrap_or(self.origin);
+        while self.visits.get(1).map_or(self.origin, |next| next.0) <= oldest && self.visits.pop_front().is_some() {}
+    }
+
+    fn begin(&mut self, block: &IqBlock) {
         self.origin = block.start.0;
         self.lost_before = block.lost_before;
         self.origin_time = block.time;
         self.frames_done = 0;
         self.ring.begin_at(block.start.0);
-        self.tiles.clear();
         self.classifiers.recent_prach.clear();
     }
 
@@ -619,7 +654,9 @@ impl Stream {
         let bin_hz = rate / self.geometry.n_fft as f64;
         let bin = |hz: f64| ((hz - self.center.0) / bin_hz + self.geometry.n_fft as f64 / 2.0 + 0.5).max(0.0) as usize;
         let (low, high) = (bin(request.freq_lower_hz), bin(request.freq_upper_hz));
-        let level = self.tiles.level(at(since), at(since + request.duration_s), low, high, bin_hz)?;
+        // Before this visit the count of samples is no clock.
+        let from = at(since).max(self.origin);
+        let level = self.tiles.level(from, at(since + request.duration_s), low, high, bin_hz)?;
         Some((level.power, self.noise.power(request.freq_lower_hz, request.freq_upper_hz)))
     }
 }

@@ -90,6 +90,56 @@ fn a_centre_that_was_left_keeps_its_floor_and_its_tiles() {
 }
 
 #[test]
+fn tiles_of_several_visits_have_the_times_at_which_they_were_heard() {
+    let mut detector = Detector::new("test".into(), DetectConfig { tile_history_s: 0.25, ..DetectConfig::default() });
+    let blocks = visits();
+    blocks.iter().for_each(|b| detector.process(b, &mut Vec::new()));
+    let began = blocks[0].time.unwrap();
+    let visit_s = (VISIT as f64 + SETTLE as f64) / RATE_HZ;
+    let tiles = detector.tiles_of_all(|_| None);
+    for (tiles, last) in tiles.iter().zip([8.0, 9.0]) {
+        let at_s: Vec<f64> = tiles.rows.iter().map(|(at, _)| at.seconds_since(began)).collect();
+        assert!(at_s.windows(2).all(|w| w[0] < w[1]), "{at_s:?}");
+        // Two visits of 100 ms, and half of the one before them.
+        for (back, least_s) in [(0.0, 0.075), (2.0, 0.095), (4.0, 0.045)] {
+            let from_s = (last - back) * visit_s;
+            let here = at_s.iter().filter(|s| (from_s..from_s + 0.1).contains(*s)).count() as f64 * tiles.row_s;
+            assert!(here > least_s && here < 0.101, "{last} {back}: {here}");
+        }
+        // Where the bursts were, the rows show them: 400 over a noise of 57 dB below full scale.
+        let burst_s = (last - 2.0) * visit_s + 12_000.0 / RATE_HZ + 0.25e-3;
+        let (_, row) = tiles
+            .rows
+            .iter()
+            .min_by(|a, b| {
+                let off = |r: &(cellwarden_types::UtcNanos, Vec<f32>)| (r.0.seconds_since(began) - burst_s).abs();
+                off(a).total_cmp(&off(b))
+            })
+            .unwrap();
+        let most = row.iter().zip(&tiles.floor).map(|(p, f)| p / f).fold(0.0, f32::max);
+        assert!(most > 30.0, "{most}");
+        // And those after a time are those.
+        for after_s in [(last - 2.0) * visit_s + 0.05, last * visit_s - 1e-3] {
+            let after = began.plus_seconds(after_s);
+            let rest = detector.tiles_of_all(|_| Some(after));
+            let rest = rest.iter().find(|t| t.center == tiles.center).unwrap();
+            let want: Vec<_> = tiles.rows.iter().filter(|(at, _)| *at > after).cloned().collect();
+            assert!(rest.rows == want, "{after_s}: {} of {}", rest.rows.len(), want.len());
+        }
+    }
+    // The level is asked of the present visit alone.
+    let request = |at_s: f64| cellwarden_types::request::LevelRequest {
+        sensor: "test".into(),
+        time: began.plus_seconds(at_s),
+        duration_s: 0.05,
+        freq_lower_hz: CENTERS[1].0 - 500e3,
+        freq_upper_hz: CENTERS[1].0 - 300e3,
+    };
+    assert!(detector.level(&request(9.0 * visit_s + 0.02)).power_dbfs.is_some());
+    assert_eq!(detector.level(&request(7.0 * visit_s + 0.02)).power_dbfs, None);
+}
+
+#[test]
 fn hopping_allocates_nothing_after_the_first_visits() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     pool.install(|| {

@@ -30,6 +30,7 @@ fn windows_hold_what_happened_in_them() {
         }
         one.restarts += u64::from(second == 655);
         one.ledger.dropped += if second == 1190 { 1000 } else { 0 };
+        one.ledger.retune += if second == 1195 { 500 } else { 0 };
         one.ledger.processed -= if second == 1190 { 1000 } else { 0 };
         one.clipped += if second == 1190 { 60 } else { 0 };
     }
@@ -37,6 +38,7 @@ fn windows_hold_what_happened_in_them() {
     assert_eq!((one.covered_s, five.covered_s, fifteen.covered_s), (60.0, 300.0, 900.0));
     assert_eq!((one.expected, five.expected, fifteen.expected), (60 * RATE, 300 * RATE, 900 * RATE));
     assert_eq!((one.lost.dropped, one.lost.overflow, one.lost.disconnected), (1000, 0, 0));
+    assert_eq!(one.retune, 500, "as intended, and not lost");
     assert_eq!((fifteen.lost.disconnected, fifteen.lost.overflow, fifteen.restarts), (60 * RATE, 0, 1));
     assert_eq!((one.restarts, five.lost.disconnected), (0, 0));
     assert!((one.lost_share.unwrap() - 1000.0 / 60.0 / RATE as f64).abs() < 1e-12);

@@ -39,7 +39,7 @@ pub struct SensorHealth {
     pub state: SensorState,
     /// Since when.
     pub since: UtcNanos,
-    /// What the radio is tuned to.
+    /// What the radio is tuned to; of several centres the first.
     pub center: Hertz,
     /// Complex samples per second.
     pub rate: Hertz,
@@ -52,7 +52,7 @@ pub struct SensorHealth {
     /// What times of its samples are right to, in seconds: the host's clock tells them by when reads come, and this is their spread.
     #[serde(default)]
     pub time_uncertainty_s: Option<f64>,
-    /// Noise density in the middle of the band, in dBFS/Hz.
+    /// Noise density in the middle of the band, in dBFS/Hz; of several centres at the first.
     pub floor_dbfs_per_hz: Option<f64>,
     /// Samples at full scale.
     pub clipped: u64,
