@@ -108,6 +108,8 @@ impl LiveSensor {
         }
         if self.came.is_some_and(|c| c.elapsed() > self.patience()) {
             self.tell_overload();
+            // Bursts of its last milliseconds would come when the joiner has long gone on, and be another hit.
+            self.detector.rest(&mut self.bursts);
         }
         self.hand_over();
         samples
@@ -140,6 +142,7 @@ impl LiveSensor {
 
     /// A block that cannot be judged.
     fn skip(&mut self, block: &IqBlock) {
+        self.detector.rest(&mut self.bursts);
         let samples = block.samples() as u64;
         self.overload += samples;
         let gap = self.overloaded.get_or_insert_with(|| Gap {

@@ -115,6 +115,8 @@ struct Stream {
     /// The same of visits before, of which there are tiles still: a receiver that hops was elsewhere in between.
     visits: VecDeque<(u64, UtcNanos)>,
     frames_done: u64,
+    /// All that it holds was worked on: what comes next begins anew.
+    is_at_rest: bool,
     ring: SampleRing,
     tiles: TileRing,
     workers: Vec<PowerSpectrum>,
@@ -157,6 +159,7 @@ impl Detector {
                 self.tune(block);
             }
             Some(stream) if stream.continues_with(block) => stream.keep_time(block),
+            Some(stream) if stream.goes_on_from_rest_with(block) => stream.come_back_at(block),
             Some(_) => {
                 self.work_off(out);
                 self.stream.iter_mut().for_each(|s| s.begin_at(block));
@@ -175,6 +178,15 @@ impl Detector {
             stream.work(chunk, &mut self.costs);
             stream.classify(&self.sensor, &self.config, &mut self.costs, &mut self.swapped, false, out);
             stream.forget();
+        }
+    }
+
+    /// Works on what it holds and adds its bursts, because nothing more comes for the moment: whoever waits for them would wait until
+    /// the stream goes on. An emission that lasts until now and goes on then comes in two bursts.
+    pub fn rest(&mut self, out: &mut Vec<Burst>) {
+        if self.stream.as_ref().is_some_and(|s| !s.is_at_rest) {
+            self.work_off(out);
+            self.stream.iter_mut().for_each(|s| s.is_at_rest = true);
         }
     }
 
@@ -317,6 +329,7 @@ impl Stream {
             origin_time: block.time,
             visits: VecDeque::with_capacity(VISITS_MOST),
             frames_done: 0,
+            is_at_rest: false,
             ring: SampleRing::new(block.format, block.start.0, ((HELD_S + INCOMING_S) * rate) as usize),
             tiles: TileRing::new(n, (config.tile_history_s / tile_s) as usize),
             workers: vec![PowerSpectrum::new(n, rate); TASKS],
@@ -372,6 +385,14 @@ impl Stream {
 
     /// Whether nothing is missing before a block that is tuned alike.
     fn continues_with(&self, block: &IqBlock) -> bool {
+        !self.is_at_rest && self.comes_before(block)
+    }
+
+    fn goes_on_from_rest_with(&self, block: &IqBlock) -> bool {
+        self.is_at_rest && self.comes_before(block)
+    }
+
+    fn comes_before(&self, block: &IqBlock) -> bool {
         block.gaps_before.is_empty() && block.start.0 == self.ring.end() && block.lost_before == self.lost_before
     }
 
@@ -399,6 +420,7 @@ impl Stream {
         self.lost_before = block.lost_before;
         self.origin_time = block.time;
         self.frames_done = 0;
+        self.is_at_rest = false;
         self.ring.begin_at(block.start.0);
         self.classifiers.recent_prach.clear();
     }

@@ -94,3 +94,28 @@ fn the_floor_is_known_at_once_behind_a_gap() {
     detector.process(&pieces[1], &mut out);
     assert_eq!(detector.noise_dbfs_per_hz(), Some(before));
 }
+
+/// A receiver that hangs leaves a burst in the detector; whoever joins bursts does not wait for it.
+#[test]
+fn a_stream_that_stands_still_tells_what_it_holds_and_goes_on() {
+    let whole = detect(&blocks(&[]));
+    let data = recording();
+    // Just behind the tenth burst.
+    let stop = 10 * EVERY + BURST + 2_000;
+    let (mut detector, mut out) = (Detector::new("test".into(), DetectConfig::default()), Vec::new());
+    detector.process(&block(data[..stop * 4].to_vec(), 0, RATE_HZ), &mut out);
+    let before = out.len();
+    detector.rest(&mut out);
+    let begun = |out: &[Burst]| out.iter().map(|b| (b.start_s * RATE_HZ) as usize).max().unwrap();
+    assert!(out.len() > before && begun(&out) + 100 > 10 * EVERY, "{before} {}", begun(&out));
+    let at_rest = out.clone();
+    detector.rest(&mut out);
+    assert_eq!(out, at_rest, "there is nothing more to tell");
+    detector.process(&block(data[stop * 4..].to_vec(), stop as u64, RATE_HZ), &mut out);
+    detector.finish(&mut out);
+    assert_eq!(detector.counts().processed, 960_000);
+    assert_eq!(out.len(), whole.len());
+    for (a, b) in out.iter().zip(&whole) {
+        assert!((a.start_s - b.start_s).abs() < 20e-6 && (a.power_dbfs - b.power_dbfs).abs() < 0.5, "{a:?} {b:?}");
+    }
+}

@@ -320,7 +320,8 @@ impl Course {
         self.follow = None;
     }
 
-    fn void(&mut self) {
+    /// What is going on says nothing.
+    pub fn void(&mut self) {
         if let Some(test) = &mut self.current {
             test.is_void = true;
         }

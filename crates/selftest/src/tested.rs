@@ -41,6 +41,15 @@ impl TestedDetector {
         course.judge(&self.detector);
     }
 
+    /// Works on what it holds, as [`Detector::rest`] does. A test burst of which there is only a part says nothing.
+    pub fn rest(&mut self, out: &mut Vec<Burst>) {
+        let Some(course) = &mut self.course else { return self.detector.rest(out) };
+        course.void();
+        self.detector.rest(&mut self.found);
+        course.part(&mut self.found, out);
+        course.judge(&self.detector);
+    }
+
     /// Ends the stream, as [`Detector::finish`] does.
     pub fn finish(&mut self, out: &mut Vec<Burst>) {
         let Some(course) = &mut self.course else { return self.detector.finish(out) };
