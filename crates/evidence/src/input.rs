@@ -180,6 +180,16 @@ pub struct About {
     pub bursts_kept: u64,
     /// In words: whether tiles were thinned, and how.
     pub tiles: String,
+    /// In words: why its bursts did not give its hit already when it was written, as where bursts came when the hit was closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_remade: Option<String>,
+}
+
+impl About {
+    /// Its place in the file.
+    pub(crate) fn item(&self, input: &EvidenceInput) -> Result<Item, EvidenceError> {
+        Ok(Item::text("/about", &input.line(self, "what it says of itself")?))
+    }
 }
 
 /// A spectrogram as it is kept.
@@ -254,7 +264,7 @@ impl EvidenceInput {
         Ok(())
     }
 
-    /// The content of its file, sorted by name, and what the file says of itself.
+    /// The content of its file, and what the file says of itself, which is to be added.
     pub(crate) fn items(&self, limits: &Limits) -> Result<(Vec<Item>, About), EvidenceError> {
         self.check()?;
         let mut items = Vec::new();
@@ -308,8 +318,8 @@ impl EvidenceInput {
             bursts_given: self.bursts.len() as u64,
             bursts_kept,
             tiles: if thinned.is_empty() { "every row is kept".to_owned() } else { thinned.join("; ") },
+            not_remade: None,
         };
-        items.push(Item::text("/about", &self.line(&about, "what it says of itself")?));
         items.push(Item::text("/bursts", &bursts));
         items.push(Item::text("/hit", &self.line(&Record::Hit(self.hit.clone()), "the hit")?));
         items.push(Item::text("/sensors", &sensors));
@@ -320,7 +330,6 @@ impl EvidenceInput {
         if let Some(large) = items.iter().find(|i| i.bytes.len() as u64 > crate::content::ITEM_BYTES_MOST) {
             return Err(self.wrong(format!("{} has {} bytes: lower the limits", large.name, large.bytes.len())));
         }
-        items.sort_by(|a, b| a.name.cmp(&b.name));
         Ok((items, about))
     }
 }

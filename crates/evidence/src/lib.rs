@@ -11,7 +11,7 @@
 //!
 //! | name | type | what |
 //! |---|---|---|
-//! | `/about` | JSON line | layout (1), software, SHA-256 of the configuration, bursts given and kept, how tiles were thinned |
+//! | `/about` | JSON line | layout (1), software, SHA-256 of the configuration, bursts given and kept, how tiles were thinned, why its bursts did not give its hit (if so) |
 //! | `/hit` | JSON line | the hit, as `--format jsonl` prints records |
 //! | `/bursts` | JSON lines | the bursts of all sensors around it, likewise |
 //! | `/sensors` | JSON lines | `name`, `start_time`, `noise_dbfs_per_hz` of each sensor, as the joiner needs them |

@@ -42,6 +42,18 @@ impl Remade {
     pub fn fits(&self) -> bool {
         matches!(self, Self::Exactly | Self::WithinRounding)
     }
+
+    /// In words, why the hit does not follow from the bursts; none where it does.
+    pub(crate) fn why_not(&self) -> Option<String> {
+        match self {
+            Self::Exactly | Self::WithinRounding => None,
+            Self::Differs { fields } => Some(format!("made again, it is another: {}", fields.join("; "))),
+            Self::NoSuchHit { others } => {
+                Some(format!("its bursts do not give it: they give {others} hits that begin at other times"))
+            }
+            Self::NotTried { why } => Some(format!("it could not be made again: {why}")),
+        }
+    }
 }
 
 fn fields(hit: &Hit) -> Option<Map<String, Value>> {

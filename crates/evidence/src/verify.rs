@@ -260,18 +260,16 @@ fn remake(verified: &mut Verified, items: &[Item]) {
     let n = records.bursts.len();
     let remade = compare_guarded(records.hit, records.bursts, records.sensors, records.site);
     let (outcome, said) = match &remade {
+        // Nobody has changed it since: that is told apart from a hit that somebody made up.
+        not if !not.fits() && records.about.not_remade.is_some() => {
+            let why = not.why_not().unwrap_or_default();
+            (Outcome::NotChecked, format!("as the box noted when it wrote the file, {why}"))
+        }
         Remade::Exactly => (Outcome::Fits, format!("made again from its {n} bursts, it is the same to the last digit")),
         Remade::WithinRounding => {
             (Outcome::Fits, format!("made again from its {n} bursts, it is the same but for last digits of numbers"))
         }
-        Remade::Differs { fields } => {
-            (Outcome::DoesNotFit, format!("made again, it is another: {}", fields.join("; ")))
-        }
-        Remade::NoSuchHit { others } => {
-            let said = format!("its {n} bursts do not give it: they give {others} hits that begin at other times");
-            (Outcome::DoesNotFit, said)
-        }
-        Remade::NotTried { why } => (Outcome::DoesNotFit, format!("it could not be made again: {why}")),
+        not => (Outcome::DoesNotFit, not.why_not().unwrap_or_default()),
     };
     verified.say("hit", outcome, said);
     verified.remade = Some(remade);

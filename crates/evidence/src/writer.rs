@@ -186,7 +186,7 @@ impl EvidenceWriter {
         if input.hit.state != HitState::Closed {
             return Err(wrong(format!("it is {:?}: only closed hits are kept", input.hit.state)));
         }
-        let (mut items, about) = input.items(&self.limits)?;
+        let (mut items, mut about) = input.items(&self.limits)?;
         let remade = if about.bursts_kept < about.bursts_given {
             Remade::NotTried { why: format!("only {} of {} bursts are kept", about.bursts_kept, about.bursts_given) }
         } else {
@@ -194,6 +194,9 @@ impl EvidenceWriter {
             let site = site.map_err(|e| wrong(format!("the site file is not good: {e}")))?;
             remake::compare(&input.hit, input.bursts.clone(), &input.sensors, site.as_ref())
         };
+        about.not_remade = remade.why_not();
+        items.push(about.item(input)?);
+        items.sort_by(|a, b| a.name.cmp(&b.name));
         let sequence = self.sequence + 1;
         let name = chain::file_name(sequence, &input.hit.id);
         let manifest = manifest(&items);
