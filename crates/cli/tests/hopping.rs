@@ -9,7 +9,8 @@ use common::receiver::{Daemon, RATE_HZ, assert_closed, command, folder, gaps, le
 use common::{golden, hits};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The device settles in so many samples.
 const SETTLE: u64 = 10_000;
@@ -19,13 +20,16 @@ const SETTLE_MS: u64 = 1_000 * SETTLE / RATE_HZ;
 const CALL_FROM: u64 = 300_000;
 const CALL: u64 = 120_000;
 
-/// The call as cs16.
-fn call() -> PathBuf {
-    let path = folder().join("call.cs16");
-    let bytes = std::fs::read(recording()).expect("the recording");
-    let part = CALL_FROM as usize * 4..(CALL_FROM + CALL) as usize * 4;
-    std::fs::write(&path, &bytes[part]).expect("writes");
-    path
+/// The call as cs16, written once: a device that plays it has it mapped.
+fn call() -> &'static Path {
+    static CALL_FILE: OnceLock<PathBuf> = OnceLock::new();
+    CALL_FILE.get_or_init(|| {
+        let path = folder().join("call.cs16");
+        let bytes = std::fs::read(recording()).expect("the recording");
+        let part = CALL_FROM as usize * 4..(CALL_FROM + CALL) as usize * 4;
+        std::fs::write(&path, &bytes[part]).expect("writes");
+        path
+    })
 }
 
 /// A box whose receiver hears the call at 898 MHz alone, and is at full scale while it settles.
