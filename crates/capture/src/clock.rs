@@ -105,7 +105,7 @@ pub struct HostClock {
     /// The first whole window's: (place, ns).
     first: Option<(u64, i64)>,
     drift_ppm: Option<f64>,
-    uncertainty_s: f64,
+    uncertainty_s: Option<f64>,
 }
 
 impl HostClock {
@@ -119,7 +119,7 @@ impl HostClock {
             window_from: 0,
             first: None,
             drift_ppm: None,
-            uncertainty_s: 0.0,
+            uncertainty_s: None,
         }
     }
 
@@ -148,7 +148,7 @@ impl HostClock {
                 zero_ns = self.earliest_ns;
                 self.first = Some((end_place, self.earliest_ns));
             }
-            self.uncertainty_s = (self.latest_ns - self.earliest_ns) as f64 * 1e-9;
+            self.uncertainty_s = Some((self.latest_ns - self.earliest_ns) as f64 * 1e-9);
             (self.earliest_ns, self.latest_ns, self.window_from) = (i64::MAX, i64::MIN, end_place);
         }
         self.zero_ns = Some(zero_ns);
@@ -161,8 +161,9 @@ impl HostClock {
         self.drift_ppm
     }
 
-    /// Spread of the last window's reads: times are right to this, and late by what even the quickest read waited.
-    pub fn uncertainty_s(&self) -> f64 {
+    /// Spread of the last window's reads: times are right to this, and late by what even the quickest read waited. None
+    /// before the first window is over.
+    pub fn uncertainty_s(&self) -> Option<f64> {
         self.uncertainty_s
     }
 
@@ -262,7 +263,8 @@ mod tests {
             let drift = clock.drift_ppm().expect("known after 300 s");
             assert!((drift - ppm).abs() < 0.5, "{ppm}: {drift}");
             assert!(worst < 0.3e-3, "{ppm}: {worst}");
-            assert!((4e-3..6e-3).contains(&clock.uncertainty_s()), "{}", clock.uncertainty_s());
+            let uncertainty_s = clock.uncertainty_s().expect("known after 300 s");
+            assert!((4e-3..6e-3).contains(&uncertainty_s), "{uncertainty_s}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The daemon's configuration: a file, and what `conf.d` beside it adds or overrides.
 
+use crate::archive::TilesConfig;
 use crate::engine::checked_rate;
 use crate::failure::Failure;
 use cellwarden_capture::config::DeviceConfig;
@@ -34,6 +35,8 @@ pub struct Config {
     pub store: cellwarden_store::Limits,
     /// How much evidence is kept, and how long.
     pub evidence: cellwarden_evidence::Limits,
+    /// The spectrograms in memory that evidence is cut from.
+    pub tiles: TilesConfig,
     /// The permission to keep samples, if there is one.
     pub permission: Option<Permission>,
     /// From the recording of samples to their deletion, in days.
@@ -62,6 +65,7 @@ struct File {
     queue_s: Option<f64>,
     store: Option<StoreLimits>,
     evidence: Option<cellwarden_evidence::Limits>,
+    tiles: Option<TilesConfig>,
     permission: Option<Permission>,
     samples: Option<SamplesKept>,
     health: Option<Endpoint>,
@@ -159,6 +163,7 @@ impl Config {
             data: None,
             store: Default::default(),
             evidence: Default::default(),
+            tiles: TilesConfig::default(),
             permission: None,
             samples_keep_days: SAMPLES_KEEP_DAYS,
             health: None,
@@ -182,6 +187,7 @@ impl Config {
             whole.queue_s = more.queue_s.or(whole.queue_s);
             whole.store = more.store.or(whole.store);
             whole.evidence = more.evidence.or(whole.evidence);
+            whole.tiles = more.tiles.or(whole.tiles);
             whole.permission = more.permission.or(whole.permission);
             whole.samples = more.samples.or(whole.samples);
             whole.health = more.health.or(whole.health);
@@ -196,6 +202,7 @@ impl Config {
             data: Some(whole.data.map_or_else(|| PathBuf::from(DATA), seen)),
             store: whole.store.map(StoreLimits::limits).unwrap_or_default(),
             evidence: whole.evidence.unwrap_or_default(),
+            tiles: whole.tiles.unwrap_or_default(),
             permission: whole.permission,
             samples_keep_days: whole.samples.map_or(SAMPLES_KEEP_DAYS, |s| s.keep_days),
             health: match whole.health {
@@ -225,6 +232,7 @@ impl Config {
         if !(QUEUE_LEAST_S..=QUEUE_MOST_S).contains(&self.queue_s) {
             return Err(format!("queue_s: {} is not from {QUEUE_LEAST_S} to {QUEUE_MOST_S} s", self.queue_s));
         }
+        self.tiles.check(&self.rates_hz())?;
         if let Some(permission) = &self.permission {
             permission.clone().check(UtcNanos::now()).map_err(|e| e.to_string())?;
         }
@@ -274,6 +282,11 @@ impl Config {
             )),
             error => Failure::run(error),
         })
+    }
+
+    /// The sample rate of each sensor, in hertz, in the order of their names.
+    pub fn rates_hz(&self) -> Vec<f64> {
+        self.devices.iter().flat_map(|d| d.channels.iter().map(|_| d.rate.0)).collect()
     }
 
     /// The names of its sensors, in order.
@@ -395,6 +408,8 @@ mod tests {
             (format!("{DEVICE}[plan]\nbands = 8\n"), vec!["c.toml:10:9", "sequence"]),
             (format!("[samples]\nkeep_days = 99\n{DEVICE}"), vec!["keep_days", "99"]),
             (format!("{PERMISSION}bands = []\n{DEVICE}"), vec!["permission", "bands"]),
+            (format!("[tiles]\nmemory_mb = 1\n{DEVICE}"), vec!["memory_mb: 1", "want 7"]),
+            (format!("[tiles]\nring_s = 60\n{DEVICE}"), vec!["ring_s: 60", "0.75 to 10"]),
             (format!("health = 'here'\n{DEVICE}"), vec!["c.toml:1:", "address"]),
             (format!("[self_test]\nevery_s = 0\n{DEVICE}"), vec!["c.toml:2:", "0.2", "off"]),
             (format!("[self_test]\nevery_s = 'never'\n{DEVICE}"), vec!["c.toml:2:", "never", "off"]),

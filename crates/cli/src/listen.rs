@@ -155,6 +155,7 @@ impl Listening {
             bursts: totals.bursts,
             hits: totals.hits,
             sensors: ledgers,
+            drift_ppm: BTreeMap::new(),
             wall_s,
             msps: samples as f64 / wall_s / 1e6,
             realtime_factor: seconds / wall_s,

@@ -47,7 +47,7 @@ fn hits_are_stored_with_evidence_and_health_is_told() {
     let address = log.split("address=").nth(1).expect("an address").split_whitespace().next().expect("an address");
     let address: String = address.chars().filter(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
     let (status, code) = cellwarden(&["status", "--address", &address]);
-    assert!(status.contains("corridor") && status.contains("listens"), "{status}");
+    assert!(status.contains("corridor") && status.contains("listens") && status.contains("times right to"), "{status}");
     assert_eq!(code, Some(0), "{status}");
     let evidence = daemon.path("data/evidence").display().to_string();
     let key = daemon.path("data/keys/evidence.pub").display().to_string();
@@ -75,7 +75,9 @@ fn hits_are_stored_with_evidence_and_health_is_told() {
     let names: Vec<String> = entries.map(|n| n.to_string_lossy().into_owned()).collect();
     let known = |n: &String| n.starts_with("cellwarden.db") || n == "evidence" || n == "keys";
     assert!(names.iter().all(known), "{names:?}");
-    daemon.end();
+    let (all, _) = daemon.end();
+    let drift_ppm = &all.last().expect("a summary")["drift_ppm"]["corridor"];
+    assert!(drift_ppm.is_f64(), "{drift_ppm}");
 }
 
 #[test]

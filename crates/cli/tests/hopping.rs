@@ -10,7 +10,7 @@ use common::{golden, hits};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 /// The device settles in so many samples.
 const SETTLE: u64 = 10_000;
@@ -20,16 +20,16 @@ const SETTLE_MS: u64 = 1_000 * SETTLE / RATE_HZ;
 const CALL_FROM: u64 = 300_000;
 const CALL: u64 = 120_000;
 
-/// The call as cs16, written once: a device that plays it has it mapped.
+/// The call as cs16, written once: a device of another test may have it mapped.
 fn call() -> &'static Path {
-    static CALL_FILE: OnceLock<PathBuf> = OnceLock::new();
-    CALL_FILE.get_or_init(|| {
+    static PATH: LazyLock<PathBuf> = LazyLock::new(|| {
         let path = folder().join("call.cs16");
         let bytes = std::fs::read(recording()).expect("the recording");
         let part = CALL_FROM as usize * 4..(CALL_FROM + CALL) as usize * 4;
         std::fs::write(&path, &bytes[part]).expect("writes");
         path
-    })
+    });
+    &PATH
 }
 
 /// A box whose receiver hears the call at 898 MHz alone, and is at full scale while it settles.
@@ -75,7 +75,7 @@ fn a_call_over_several_visits_is_one_hit_and_every_sample_is_accounted_for() {
     // The ledger: nothing was lost, and what was thrown away is what dwell and settle say.
     assert_closed(&records, &["corridor"]);
     let entry = |name: &str| ledger(&records, "corridor", name);
-    assert_eq!((entry("overflow"), entry("overload")), (0, 0));
+    assert_eq!((entry("overflow"), entry("overload")), (0, 0), "{log}");
     assert_eq!(entry("retune"), thrown(entry("expected"), dwell), "{}", records[records.len() - 1]);
     assert_eq!(gaps(&records, "corridor", "retune"), [0; 0], "a change of centre is nothing to be told each time");
     // One phone.

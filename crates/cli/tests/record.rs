@@ -3,12 +3,13 @@
 
 mod common;
 
+use age::secrecy::ExposeSecret;
 use age::x25519::Identity;
 use cellwarden_types::UtcNanos;
 use common::receiver::{CENTER, Daemon, command, device};
 use common::records;
 use serde_json::Value;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -45,6 +46,19 @@ fn record(folder: &Path, config: &str, seconds: &str) -> (String, String, Option
 fn text(output: Output) -> (String, String, Option<i32>) {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     (text(output.stdout), text(output.stderr), output.status.code())
+}
+
+/// Decrypted by the command that the documentation names, where the machine has it.
+fn decrypted_by_age(path: &Path, key: &Identity) -> Option<Vec<u8>> {
+    let Some(age) = std::env::var_os("CELLWARDEN_AGE") else {
+        eprintln!("SKIPPED: $CELLWARDEN_AGE names no age");
+        return None;
+    };
+    let mut key_file = tempfile::NamedTempFile::new().expect("a file");
+    writeln!(key_file, "{}", key.to_string().expose_secret()).expect("writes");
+    let output = Command::new(age).arg("-d").arg("-i").arg(key_file.path()).arg(path).output().expect("age runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(output.stdout)
 }
 
 /// Decrypted, as `age -d -i KEY` does it.
@@ -87,6 +101,10 @@ fn the_holder_of_the_key_replays_what_the_box_recorded_and_cannot_read() {
     let files = files(folder.path());
     assert_eq!(files.len(), 2, "{files:?}");
     assert!(std::fs::read(&files[0]).expect("reads").starts_with(b"age-encryption.org/v1"));
+    for file in &files {
+        let by_age = decrypted_by_age(file, &key);
+        assert!(by_age.is_none_or(|plain| plain == decrypted(file, &key)), "{}", file.display());
+    }
     let events = logged(folder.path());
     assert_eq!(
         events.iter().map(|e| e["event"].as_str().expect("a name")).collect::<Vec<_>>(),

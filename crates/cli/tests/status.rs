@@ -26,6 +26,7 @@ fn snapshot(state: SensorState) -> BoxHealth {
             gain_db: Some(30.0),
             ledger: SensorLedger::default(),
             drift_ppm: None,
+            time_uncertainty_s: None,
             floor_dbfs_per_hz: Some(-148.0),
             clipped: 0,
             unusable: 0,

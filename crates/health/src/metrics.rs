@@ -193,6 +193,8 @@ impl Scrape {
         gauge(e, ("sensor_floor", "dbfs_per_hertz"), "Noise density in the middle of the band", floor)?;
         let drift = now(|s| s.drift_ppm);
         gauge(e, ("sensor_clock_drift", "ppm"), "How much faster the device's clock goes than the host's", drift)?;
+        let uncertainty = now(|s| s.time_uncertainty_s);
+        gauge(e, ("sensor_time_uncertainty", "seconds"), "What times of its samples are right to", uncertainty)?;
         gauge(e, ("sensor_temperature", "celsius"), "Temperature of the device", now(|s| s.temperature_celsius))?;
         counter(
             e,

@@ -131,9 +131,13 @@ fn clean(snapshot: &mut BoxHealth) {
         for hertz in [&mut sensor.center, &mut sensor.rate] {
             hertz.0 = crate::window::finite(hertz.0);
         }
-        for value in
-            [&mut sensor.gain_db, &mut sensor.drift_ppm, &mut sensor.floor_dbfs_per_hz, &mut sensor.temperature_celsius]
-        {
+        for value in [
+            &mut sensor.gain_db,
+            &mut sensor.drift_ppm,
+            &mut sensor.time_uncertainty_s,
+            &mut sensor.floor_dbfs_per_hz,
+            &mut sensor.temperature_celsius,
+        ] {
             number(value);
         }
         sensor.self_test.truncate(TESTED_MOST);

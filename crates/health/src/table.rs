@@ -85,7 +85,9 @@ fn head(status: &Status, out: &mut String) {
         .collect();
     let memory =
         status.windows.whole.last().map_or(health.memory_bytes, |w| w.memory_max_bytes.max(health.memory_bytes));
-    let _ = writeln!(out, "{}, up {up}, {age}", cut(&plain(&health.software), 50));
+    let uncertainty_s = health.sensors.iter().filter_map(|s| s.time_uncertainty_s).reduce(f64::max);
+    let times = uncertainty_s.map_or(String::new(), |s| format!(", times right to {:.1} ms", s * 1e3));
+    let _ = writeln!(out, "{}, up {up}, {age}{times}", cut(&plain(&health.software), 40));
     let hits: u64 = health.hits.values().fold(0, |sum, &n| sum.saturating_add(n));
     let _ = writeln!(
         out,

@@ -2,7 +2,7 @@
 
 use crate::Sink;
 use crate::round::rounded;
-use cellwarden_types::{Burst, Hit, Record, Summary};
+use cellwarden_types::{Burst, Hit, Record, SensorLedger, Summary};
 use std::io::{self, Write};
 
 pub struct Table<W> {
@@ -75,12 +75,32 @@ impl<W: Write> Table<W> {
         }
         writeln!(self.out)?;
         for (name, ledger) in &s.sensors {
-            let lost = ledger.expected - ledger.processed.min(ledger.expected);
-            let said = if lost == 0 { "nothing lost".to_owned() } else { format!("{lost} samples LOST: not heard") };
-            writeln!(self.out, "sensor {name}: {} samples, {said}", ledger.processed)?;
+            let drift = s.drift_ppm.get(name).map_or(String::new(), |ppm| format!("; its clock goes {ppm:+.1} ppm"));
+            writeln!(self.out, "sensor {name}: {}{drift}", ledger_in_words(ledger))?;
         }
         writeln!(self.out, "{:.1} s in {:.1} s ({:.1} times real time)", s.seconds, s.wall_s, s.realtime_factor)
     }
+}
+
+/// Where a sensor's samples went; causes that took none are left out.
+fn ledger_in_words(ledger: &SensorLedger) -> String {
+    let causes = [
+        (ledger.overflow, "lost before they reached us"),
+        (ledger.dropped, "dropped because the detectors did not keep up"),
+        (ledger.overload, "overloaded"),
+    ];
+    let lost: u64 = causes.iter().map(|(n, _)| n).sum();
+    let said: Vec<String> = causes.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let lost = if lost == 0 {
+        "nothing lost".to_owned()
+    } else {
+        format!("{lost} samples LOST: not heard ({})", said.join(", "))
+    };
+    let shallow = match ledger.deep_skipped {
+        0 => String::new(),
+        n => format!("; {n} looked at for energy only"),
+    };
+    format!("{} samples, {lost}{shallow}", ledger.processed)
 }
 
 /// A probability for people, to whom nothing is certain.
@@ -114,5 +134,22 @@ impl<W: Write> Sink for Table<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_heard_is_said_with_its_cause() {
+        let all = SensorLedger { expected: 100, processed: 100, ..SensorLedger::default() };
+        assert_eq!(ledger_in_words(&all), "100 samples, nothing lost");
+        let lossy = SensorLedger { processed: 60, overflow: 30, dropped: 7, overload: 3, deep_skipped: 20, ..all };
+        assert_eq!(
+            ledger_in_words(&lossy),
+            "60 samples, 40 samples LOST: not heard (30 lost before they reached us, 7 dropped because the detectors did not \
+             keep up, 3 overloaded); 20 looked at for energy only"
+        );
     }
 }

@@ -49,6 +49,9 @@ pub struct SensorHealth {
     pub ledger: SensorLedger,
     /// How much faster the device's count of samples goes than the host's clock, in parts per million.
     pub drift_ppm: Option<f64>,
+    /// What times of its samples are right to, in seconds: the host's clock tells them by when reads come, and this is their spread.
+    #[serde(default)]
+    pub time_uncertainty_s: Option<f64>,
     /// Noise density in the middle of the band, in dBFS/Hz; of several centres at the first.
     pub floor_dbfs_per_hz: Option<f64>,
     /// Samples at full scale.

@@ -327,6 +327,9 @@ pub struct Summary {
     pub hits: BTreeMap<String, u64>,
     /// Each sensor's ledger.
     pub sensors: BTreeMap<String, SensorLedger>,
+    /// By receiver's sensor: how much faster its samples came than the host's clock says, in parts per million.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub drift_ppm: BTreeMap<String, f64>,
     /// How long the run took.
     pub wall_s: f64,
     /// Million samples per second over all sensors.

@@ -64,8 +64,8 @@ pub struct DeviceStatus {
     pub channels: Vec<ChannelInfo>,
     /// By channel: how much faster samples come than the host's clock says, in parts per million.
     pub drift_ppm: Vec<Option<f64>>,
-    /// By channel: what times by the host's clock are right to, in seconds.
-    pub uncertainty_s: Vec<f64>,
+    /// By channel: what times by the host's clock are right to, in seconds, once a window of reads has told.
+    pub uncertainty_s: Vec<Option<f64>>,
     /// Degrees Celsius.
     pub temperature_celsius: Option<f64>,
     /// The capture process at the moment.
@@ -141,7 +141,7 @@ pub fn spawn_device(
         last_error: None,
         channels: Vec::new(),
         drift_ppm: vec![None; channels.len()],
-        uncertainty_s: vec![0.0; channels.len()],
+        uncertainty_s: vec![None; channels.len()],
         temperature_celsius: None,
         process: None,
     }));
@@ -399,13 +399,13 @@ impl Supervisor {
         let Some(channel) = self.channels.get_mut(block.channel) else {
             return Err(io::Error::other(format!("there is no channel {}", block.channel)));
         };
-        let before = channel.clock.drift_ppm();
+        let before = (channel.clock.drift_ppm(), channel.clock.uncertainty_s());
         let offered = channel.take(ring, block)?;
         if block.samples > 0 {
             ring.give_back(block.turn + 1)?;
         }
         let (drift_ppm, uncertainty_s) = (channel.clock.drift_ppm(), channel.clock.uncertainty_s());
-        if before != drift_ppm {
+        if before != (drift_ppm, uncertainty_s) {
             self.update(|s| {
                 s.drift_ppm[block.channel] = drift_ppm;
                 s.uncertainty_s[block.channel] = uncertainty_s;

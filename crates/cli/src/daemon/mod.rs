@@ -14,7 +14,7 @@ use cellwarden_capture::process::supervisor::{DEVICE_CLOCK_SET_S, DeviceHandle, 
 use cellwarden_locate::{JoinConfig, Joiner, SensorInfo};
 use cellwarden_report::Sink;
 use cellwarden_selftest::TestedDetector;
-use cellwarden_types::{BoxHealth, Burst, Hit, Record, UtcNanos};
+use cellwarden_types::{BoxHealth, Burst, Hit, Record, Summary, UtcNanos};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use keeping::Keeping;
 use sd_notify::NotifyState;
@@ -29,8 +29,6 @@ use wellbeing::Wellbeing;
 const TURN: Duration = Duration::from_millis(50);
 /// From one snapshot of its health to the next.
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
-/// With evidence, the histories reach back over a decision and the half second before a hit, in seconds.
-const TILE_HISTORY_S: f64 = 1.0;
 /// What is still on its way when the daemon is asked to end is waited for so long.
 const ENDS: Duration = Duration::from_millis(1_200);
 
@@ -152,7 +150,7 @@ impl Daemon {
         let wellbeing = Wellbeing::start(&config)?;
         let mut detect = listening.config;
         if keeping.keeps_evidence() {
-            detect.tile_history_s = detect.tile_history_s.max(TILE_HISTORY_S);
+            detect.tile_history_s = detect.tile_history_s.max(config.tiles.ring_s);
         }
         let (ring, bell) = bounded(1);
         let command = crate::cmd::capture::command();
@@ -248,6 +246,7 @@ impl Daemon {
             ("data", new.data != old.data),
             ("store", new.store != old.store),
             ("evidence", new.evidence != old.evidence),
+            ("tiles", new.tiles != old.tiles),
             ("samples", new.samples_keep_days.to_bits() != old.samples_keep_days.to_bits()),
             ("health", new.health != old.health),
             ("self_test", new.self_test != old.self_test),
@@ -363,7 +362,10 @@ impl Daemon {
         let ledgers = self.live.sensors.iter().map(|s| (s.name.to_string(), s.ledger())).collect();
         let rate = |s: &LiveSensor| statuses[s.device.0].channels.get(s.device.1).map_or(f64::INFINITY, |c| c.rate.0);
         let seconds = self.live.sensors.iter().map(|s| s.ledger().expected as f64 / rate(s)).fold(0.0, f64::max);
-        self.sink.record(&Record::Summary(self.listening.summary(ledgers, seconds, self.totals)))?;
+        let drift = |s: &LiveSensor| Some((s.name.to_string(), statuses[s.device.0].drift_ppm[s.device.1]?));
+        let drift_ppm = self.live.sensors.iter().filter_map(drift).collect();
+        let summary = Summary { drift_ppm, ..self.listening.summary(ledgers, seconds, self.totals) };
+        self.sink.record(&Record::Summary(summary))?;
         self.sink.finish()?;
         self.wellbeing.stop();
         self.keeping.close()

@@ -156,6 +156,7 @@ pub fn sensor_health(sensor: &LiveSensor, device: &DeviceHandle, status: &Device
         gain_db: info.and_then(|i| i.gain_db),
         ledger: sensor.ledger(),
         drift_ppm: status.drift_ppm[channel],
+        time_uncertainty_s: status.uncertainty_s[channel],
         floor_dbfs_per_hz: match config.hop {
             Some(_) => sensor.detector.noise_dbfs_per_hz_at(center),
             None => sensor.detector.noise_dbfs_per_hz(),

@@ -20,6 +20,7 @@ pub fn sensor(name: &str) -> SensorHealth {
         gain_db: Some(30.0),
         ledger: SensorLedger::default(),
         drift_ppm: Some(1.25),
+        time_uncertainty_s: Some(0.0008),
         floor_dbfs_per_hz: Some(-148.2),
         clipped: 0,
         unusable: 0,

@@ -53,6 +53,7 @@ pub fn health(time: UtcNanos) -> BoxHealth {
         gain_db: Some(30.0),
         ledger: SensorLedger { expected: 10, processed: 10, ..SensorLedger::default() },
         drift_ppm: Some(1.5),
+        time_uncertainty_s: Some(0.002),
         floor_dbfs_per_hz: Some(-140.0),
         clipped: 0,
         unusable: 0,
