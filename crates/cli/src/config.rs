@@ -8,8 +8,8 @@ use cellwarden_evidence::{DAYS_MOST, Hash, Permission};
 use cellwarden_plan::Section;
 use cellwarden_selftest::SelfTestConfig;
 use cellwarden_store::{StoreError, nobody_writes};
-use cellwarden_types::UtcNanos;
 use cellwarden_types::text::line_column;
+use cellwarden_types::{Hertz, UtcNanos};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -287,6 +287,14 @@ impl Config {
     /// The sample rate of each sensor, in hertz, in the order of their names.
     pub fn rates_hz(&self) -> Vec<f64> {
         self.devices.iter().flat_map(|d| d.channels.iter().map(|_| d.rate.0)).collect()
+    }
+
+    /// The sample rate of each centre that a sensor listens at, in hertz: what is kept for each.
+    pub fn rings_hz(&self) -> Vec<f64> {
+        let different =
+            |centers: &[Hertz]| (1..=centers.len()).filter(|&n| !centers[..n - 1].contains(&centers[n - 1])).count();
+        let channels = self.devices.iter().flat_map(|d| d.channels.iter().map(|c| (c, d.rate.0)));
+        channels.flat_map(|(c, rate_hz)| std::iter::repeat_n(rate_hz, different(c.tunings()))).collect()
     }
 
     /// The names of its sensors, in order.

@@ -171,9 +171,15 @@ fn a_configuration_that_cannot_hop_is_refused() {
         let path = folder.path().join("box.toml").display().to_string();
         std::fs::write(&path, text).expect("writes");
         let output = command(&[&["check"], more, &[&path]].concat()).output().expect("the binary runs");
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stderr), text(&output.stdout))
     };
-    assert_eq!(check(&good, &["--device"]), (Some(0), String::new()));
+    // A centre that comes twice in a round is one.
+    for centers in ["'898.0M', '847M'", "'898.0M', '847M', '898.0M', '847M'"] {
+        let (code, said, out) = check(&config(0.3, SETTLE_MS, centers, ""), &["--device"]);
+        assert_eq!((code, said.as_str()), (Some(0), ""), "{centers}");
+        assert!(out.contains("rings of 1 s take 2 MB"), "a byte for each sample of two centres: {out}");
+    }
     for (text, more, words) in [
         (good.replace(&hop, ""), None, "[device.hop]"),
         (good.replace("centers = ['898.0M', '847M']", "center = '898.0M'"), None, "has one center"),
@@ -182,7 +188,7 @@ fn a_configuration_that_cannot_hop_is_refused() {
         (good.replace("dwell_s = 0.3", "dwell_s = 61"), None, "dwell_s"),
         (good.replace("'847M'", "'7G'"), Some("--device"), "center 7 GHz"),
     ] {
-        let (code, said) = check(&text, more.as_slice());
+        let (code, said, _) = check(&text, more.as_slice());
         assert!(code == Some(2) && said.contains(words), "{words}: {code:?} {said}");
     }
 }

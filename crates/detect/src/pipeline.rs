@@ -298,6 +298,13 @@ impl Detector {
         self.remembered = state.floors;
     }
 
+    /// Mean level between two frequencies over the last visit of the tuning at `center`, noise included, in dBFS; none if it was
+    /// never there, or hears only a part of that.
+    pub fn level_of_last_visit(&self, center: Hertz, low_hz: f64, high_hz: f64) -> Option<f64> {
+        let mut streams = self.stream.iter().chain(self.parked.iter().rev());
+        streams.find(|s| s.center == center)?.level_of_last_visit(low_hz, high_hz)
+    }
+
     /// Answers a question about the level in a band over a time, from the tile history.
     pub fn level(&self, request: &LevelRequest) -> LevelAnswer {
         let found = self.stream.as_ref().and_then(|s| s.level(request));
@@ -669,13 +676,30 @@ impl Stream {
         floors.push(FloorState { center: self.center, rate: self.rate, density: self.floor.floor().to_vec() });
     }
 
+    fn bin_hz(&self) -> f64 {
+        self.rate.0 / self.geometry.n_fft as f64
+    }
+
+    /// The bin that a frequency begins, 0 for all below.
+    fn bin(&self, hz: f64) -> usize {
+        ((hz - self.center.0) / self.bin_hz() + self.geometry.n_fft as f64 / 2.0 + 0.5).max(0.0) as usize
+    }
+
+    fn level_of_last_visit(&self, low_hz: f64, high_hz: f64) -> Option<f64> {
+        let reach_hz = self.rate.0 / 2.0;
+        if low_hz < self.center.0 - reach_hz || high_hz > self.center.0 + reach_hz {
+            return None;
+        }
+        let (low, high) = (self.bin(low_hz), self.bin(high_hz));
+        self.tiles.level(self.origin, u64::MAX, low, high, self.bin_hz()).map(|level| db(level.power))
+    }
+
     fn level(&self, request: &LevelRequest) -> Option<(f64, f64)> {
         let rate = self.rate.0;
         let since = request.time.seconds_since(self.origin_time?);
         let at = |s: f64| (self.origin as f64 + s * rate).max(0.0) as u64;
-        let bin_hz = rate / self.geometry.n_fft as f64;
-        let bin = |hz: f64| ((hz - self.center.0) / bin_hz + self.geometry.n_fft as f64 / 2.0 + 0.5).max(0.0) as usize;
-        let (low, high) = (bin(request.freq_lower_hz), bin(request.freq_upper_hz));
+        let (low, high) = (self.bin(request.freq_lower_hz), self.bin(request.freq_upper_hz));
+        let bin_hz = self.bin_hz();
         // Before this visit the count of samples is no clock.
         let from = at(since).max(self.origin);
         let level = self.tiles.level(from, at(since + request.duration_s), low, high, bin_hz)?;

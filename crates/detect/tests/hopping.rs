@@ -127,6 +127,18 @@ fn tiles_of_several_visits_have_the_times_at_which_they_were_heard() {
             assert!(rest.rows == want, "{after_s}: {} of {}", rest.rows.len(), want.len());
         }
     }
+    // Of each tuning, wherever the receiver is: 19 bursts of 0.58 ms in 100 ms, at 400 over full scale.
+    let share = 19.0 * 1_385.0 / VISIT as f64;
+    let wanted = 20.0 * (400.0f64 / 32_768.0).log10() + 10.0 * share.log10();
+    for (center, offset_hz) in [(CENTERS[0], 200e3), (CENTERS[1], -400e3)] {
+        let level = |from_hz: f64| {
+            detector.level_of_last_visit(center, center.0 + offset_hz + from_hz, center.0 + offset_hz + from_hz + 300e3)
+        };
+        assert!((level(-150e3).unwrap() - wanted).abs() < 1.0, "{center}: {:?}, {wanted}", level(-150e3));
+        assert!(level(300e3).unwrap() < wanted - 10.0, "{center}: {:?}", level(300e3));
+        assert_eq!(level(1.5e6), None, "it hears only a part of that");
+    }
+    assert_eq!(detector.level_of_last_visit(Hertz(433e6), 433e6, 433.2e6), None);
     // The level is asked of the present visit alone.
     let request = |at_s: f64| cellwarden_types::request::LevelRequest {
         sensor: "test".into(),

@@ -100,7 +100,12 @@ fn ledger_in_words(ledger: &SensorLedger) -> String {
         0 => String::new(),
         n => format!("; {n} looked at for energy only"),
     };
-    format!("{} samples, {lost}{shallow}", ledger.processed)
+    // As it was told to: no loss.
+    let retune = match ledger.retune {
+        0 => String::new(),
+        n => format!("; {n} thrown away on the way to another centre"),
+    };
+    format!("{} samples, {lost}{shallow}{retune}", ledger.processed)
 }
 
 /// A probability for people, to whom nothing is certain.
@@ -151,5 +156,7 @@ mod tests {
             "60 samples, 40 samples LOST: not heard (30 lost before they reached us, 7 dropped because the detectors did not \
              keep up, 3 overloaded); 20 looked at for energy only"
         );
+        let hops = SensorLedger { processed: 82, retune: 18, ..all };
+        assert_eq!(ledger_in_words(&hops), "82 samples, nothing lost; 18 thrown away on the way to another centre");
     }
 }

@@ -81,6 +81,36 @@ fn what_is_lost_or_tuned_elsewhere_makes_a_test_void_and_not_wrong() {
 }
 
 #[test]
+fn a_receiver_that_hops_is_tested_at_each_centre_within_its_visits() {
+    let mut tested = detector(DetectConfig::default());
+    let mut source = Source::noise(SampleFormat::Cs8, DEVIATION);
+    let mut out = Vec::new();
+    // 0.3 s at each, and 65 ms on the way.
+    let settle = (0.065 * RATE_HZ) as u64;
+    for n in 0..9_000u64 {
+        source.next();
+        let visit = n / 75;
+        source.block.center = Hertz([902.4e6, 847e6, 1747.5e6][visit as usize % 3]);
+        if n % 75 == 0 && n > 0 {
+            source.block.lost_before += settle;
+            source.block.time = source.block.time.map(|t| t.plus_seconds(0.065));
+            let (sensor, sample_start) = (source.block.sensor.clone(), source.block.start.0);
+            let gap = Gap { sensor, sample_start, sample_count: settle, reason: GapReason::Retune };
+            source.block.gaps_before.push(gap);
+        }
+        tested.process(&source.block, &mut out);
+    }
+    tested.finish(&mut out);
+    let result = sum(tested.results());
+    assert!(out.is_empty(), "{out:?}");
+    assert!(result.void >= 3, "some fall into a change of centre: {result:?}");
+    assert!(tail_bound(result.named, result.tests, 0.99) > 1e-6, "and none of them counts: {result:?}");
+    for band in ["GSM900", "B20", "B3"] {
+        assert!(tested.results().iter().any(|r| r.band == band && r.tests > 10), "{band}: {:?}", tested.results());
+    }
+}
+
+#[test]
 fn what_is_not_asked_for_or_cannot_be_tested_is_not() {
     let mut untested = TestedDetector::new("test".into(), DetectConfig::default(), None);
     let mut elsewhere = detector(DetectConfig::default());

@@ -83,12 +83,12 @@ impl TilesConfig {
         }
     }
 
-    /// What it takes, in words.
-    pub fn describe(&self, rates_hz: &[f64]) -> String {
+    /// What it takes, in words. `rings_hz` are the rates of the rings: a sensor that hops has one at each of its centres.
+    pub fn describe(&self, rates_hz: &[f64], rings_hz: &[f64]) -> String {
         format!(
             "spectrograms for evidence: rings of {} s take {:.0} MB; up to {:.0} MB more while hits are open",
             self.ring_s,
-            self.ring_s * bytes_per_s(rates_hz) / 1e6,
+            self.ring_s * bytes_per_s(rings_hz) / 1e6,
             self.most_bytes(rates_hz) / 1e6
         )
     }

@@ -66,7 +66,7 @@ fn check_configuration(path: &Path, with_devices: bool) -> Result<(), Failure> {
         writeln!(out, "{}", check_device(device)?)?;
     }
     writeln!(out, "{}", permission(&config, UtcNanos::now()))?;
-    writeln!(out, "{}", config.tiles.describe(&config.rates_hz()))?;
+    writeln!(out, "{}", config.tiles.describe(&config.rates_hz(), &config.rings_hz()))?;
     let (devices, sensors) = (config.devices.len(), config.sensors().count());
     writeln!(out, "{}: good: {devices} devices, {sensors} sensors", path.display())?;
     Ok(())

@@ -139,7 +139,7 @@ fn open_archive(data: &Path, config: &Config, listening: &Listening) -> Result<A
     let writer = EvidenceWriter::open(&data.join(EVIDENCE), keys, config.evidence.clone()).map_err(Failure::run)?;
     writer.repairs().iter().for_each(|repair| tracing::warn!("Evidence: {repair}."));
     let rates_hz = config.rates_hz();
-    tracing::info!("Memory: {}.", config.tiles.describe(&rates_hz));
+    tracing::info!("Memory: {}.", config.tiles.describe(&rates_hz, &config.rings_hz()));
     Archive::new(about(listening), sensors, config.tiles.room(&rates_hz), writer, Samples::new(config, data))
         .map_err(|e| Failure::Run(format!("starting the evidence thread: {e}")))
 }

@@ -89,32 +89,50 @@ impl Wellbeing {
     }
 
     /// Levels of the carriers that are always in the air, as they are now: those of the commissioning, and those that stand out
-    /// of the floor beside them.
+    /// of the floor beside them. Of a sensor that hops each counts as it was heard on the last visit.
     fn ambient(&self, live: &Live) -> AmbientLevels {
         let now = UtcNanos::now();
         let of = |sensor: &LiveSensor| {
+            let detector = &sensor.detector;
             let known = self.commissioning.iter().find(|c| *c.sensor == *sensor.name).map_or(&[][..], |c| &c.ambient);
-            let beside = |found: &AmbientCarrier| {
-                known.iter().all(|k| (k.center_hz - found.center_hz).abs() > (k.width_hz + found.width_hz) / 2.0)
-            };
-            let tiles = sensor.detector.tiles_after(Some(now));
-            let found = tiles.map(|t| carriers(&t, CARRIERS_MOST)).unwrap_or_default();
+            // Floors alone are asked for, no rows.
+            let mut tunings = detector.tiles_of_all(|_| Some(now));
+            if !sensor.hops() {
+                tunings.drain(..tunings.len().saturating_sub(1));
+            }
+            // Where two overlap, a carrier is always measured at the same.
+            tunings.sort_by(|a, b| a.center.0.total_cmp(&b.center.0));
             let level = |carrier: &AmbientCarrier| {
+                let (low_hz, high_hz) = edges(carrier);
+                if sensor.hops() {
+                    return tunings.iter().find_map(|t| detector.level_of_last_visit(t.center, low_hz, high_hz));
+                }
                 let request = LevelRequest {
                     sensor: Arc::clone(&sensor.name),
                     time: now.plus_seconds(-AMBIENT_OVER_S),
                     duration_s: AMBIENT_OVER_S,
-                    freq_lower_hz: carrier.center_hz - carrier.width_hz / 2.0,
-                    freq_upper_hz: carrier.center_hz + carrier.width_hz / 2.0,
+                    freq_lower_hz: low_hz,
+                    freq_upper_hz: high_hz,
                 };
-                let level_dbfs = sensor.detector.level(&request).power_dbfs?;
-                Some(AmbientCarrier { level_dbfs, ..*carrier })
+                detector.level(&request).power_dbfs
             };
-            let all = known.iter().copied().chain(found.into_iter().filter(beside));
-            (sensor.name.to_string(), all.filter_map(|c| level(&c)).collect())
+            let mut all = known.to_vec();
+            for found in tunings.iter().flat_map(|t| carriers(t, CARRIERS_MOST)) {
+                let beside =
+                    |k: &AmbientCarrier| (k.center_hz - found.center_hz).abs() > (k.width_hz + found.width_hz) / 2.0;
+                if all.iter().all(beside) {
+                    all.push(found);
+                }
+            }
+            let read = |c: &AmbientCarrier| Some(AmbientCarrier { level_dbfs: level(c)?, ..*c });
+            (sensor.name.to_string(), all.iter().filter_map(read).collect())
         };
         AmbientLevels(live.sensors.iter().filter(|s| s.listens()).map(of).collect())
     }
+}
+
+fn edges(carrier: &AmbientCarrier) -> (f64, f64) {
+    (carrier.center_hz - carrier.width_hz / 2.0, carrier.center_hz + carrier.width_hz / 2.0)
 }
 
 /// One sensor at this moment.
