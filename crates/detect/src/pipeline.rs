@@ -181,8 +181,8 @@ impl Detector {
         }
     }
 
-    /// Works on what it holds and adds its bursts, because nothing more comes for the moment: whoever waits for them would wait until
-    /// the stream goes on. An emission that lasts until now and goes on then comes in two bursts.
+    /// Works on what it holds and adds its bursts, because nothing more comes for the moment: whoever waits for them would
+    /// wait until the stream goes on. An emission that lasts until now and goes on then comes in two bursts.
     pub fn rest(&mut self, out: &mut Vec<Burst>) {
         if self.stream.as_ref().is_some_and(|s| !s.is_at_rest) {
             self.work_off(out);
@@ -258,8 +258,8 @@ impl Detector {
         self.swapped.mirrored_bursts()
     }
 
-    /// What lies in these samples of the recording does not count for [`iq_swapped`](Self::iq_swapped): a burst that was added
-    /// to the samples is as it should be whatever the receiver does.
+    /// What lies in these samples of the recording does not count for [`iq_swapped`](Self::iq_swapped): a burst that was
+    /// added to the samples is as it should be whatever the receiver does.
     pub fn except_from_swap_test(&mut self, samples: Range<u64>) {
         self.swapped.except(samples);
     }
@@ -271,14 +271,14 @@ impl Detector {
         Some(stream.origin_time?.plus_seconds(sample / stream.rate.0))
     }
 
-    /// What the tile history of the present tuning holds after `after`, oldest first: a spectrogram, from which no content can
-    /// be had.
+    /// What the tile history of the present tuning holds after `after`, oldest first: a spectrogram, from which no content
+    /// can be had.
     pub fn tiles_after(&self, after: Option<UtcNanos>) -> Option<Tiles> {
         self.stream.as_ref()?.tiles_after(after)
     }
 
-    /// The same for every tuning, the present one last, over as many visits as the history is long. `after` is asked with each
-    /// centre.
+    /// The same for every tuning, the present one last, over as many visits as the history is long. `after` is asked with
+    /// each centre.
     pub fn tiles_of_all(&self, after: impl Fn(Hertz) -> Option<UtcNanos>) -> Vec<Tiles> {
         let streams = self.parked.iter().chain(&self.stream);
         streams.filter_map(|s| s.tiles_after(after(s.center))).collect()
@@ -298,8 +298,8 @@ impl Detector {
         self.remembered = state.floors;
     }
 
-    /// Mean level between two frequencies over the last visit of the tuning at `center`, noise included, in dBFS; none if it was
-    /// never there, or hears only a part of that.
+    /// Mean level between two frequencies over the last visit of the tuning at `center`, noise included, in dBFS; none if
+    /// it was never there, or hears only a part of that.
     pub fn level_of_last_visit(&self, center: Hertz, low_hz: f64, high_hz: f64) -> Option<f64> {
         let mut streams = self.stream.iter().chain(self.parked.iter().rev());
         streams.find(|s| s.center == center)?.level_of_last_visit(low_hz, high_hz)

@@ -104,6 +104,8 @@ fn line(status: &Status, sensor: &SensorHealth, paint: &Paint, out: &mut String)
         (SensorState::Starting, _) => ("starting", YELLOW),
         (SensorState::Listening, Judgement::Deaf) => ("DEAF", RED),
         (SensorState::Listening, Judgement::Suspect) => ("suspect", YELLOW),
+        // Its band is the first of several.
+        (SensorState::Listening, Judgement::Fine) if sensor.ledger.retune > 0 => ("hops", ""),
         (SensorState::Listening, Judgement::Fine) => ("listens", ""),
     };
     let windows = status.windows_of(&sensor.sensor);

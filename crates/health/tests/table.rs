@@ -7,7 +7,7 @@ use cellwarden_types::{BoxHealth, Hertz, SensorState};
 use common::{advance, sensor, snapshot};
 
 /// A box of four sensors after sixteen minutes: one is well, one is deaf and loses samples, one has a device that is away,
-/// and one has a name from a hostile hand.
+/// and one hops and has a name from a hostile hand.
 fn status() -> Status {
     let mut rich = sensor("b-east");
     rich.center = Hertz(1747.5e6);
@@ -18,6 +18,7 @@ fn status() -> Status {
     (away.state, away.last_error) = (SensorState::Down, Some("no device with serial 7".to_owned()));
     (away.gain_db, away.drift_ppm, away.floor_dbfs_per_hz, away.temperature_celsius) = (None, None, None, None);
     let mut hostile = sensor("\x1b[2Jclears-the-screen");
+    (hostile.ledger.expected, hostile.ledger.retune) = (1, 1);
     hostile.temperature_celsius = Some(1e12);
     hostile.drift_ppm = Some(-1e9);
     let mut health = snapshot(vec![sensor("a-west"), rich, away, hostile]);

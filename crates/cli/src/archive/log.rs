@@ -29,16 +29,16 @@ impl Row {
     }
 }
 
-/// A sensor's spectrogram since the first hit that is open: one for each of its tunings, because rows of two do not fit into one
-/// picture.
+/// A sensor's spectrogram since the first hit that is open: one for each of its tunings, because rows of two do not fit
+/// into one picture.
 #[derive(Debug, Default)]
 pub(super) struct SensorLog {
     tunings: Vec<TuningLog>,
 }
 
 impl SensorLog {
-    /// The spectrograms between two frequencies from one time to another, of the tunings that they lie in: for each one as rows
-    /// are, and one for means of each length.
+    /// The spectrograms between two frequencies from one time to another, of the tunings that they lie in: for each one as
+    /// rows are, and one for means of each length.
     pub fn cut(&self, sensor: &Arc<str>, band: (f64, f64), from: UtcNanos, to: UtcNanos) -> Vec<SensorTiles> {
         self.tunings.iter().flat_map(|log| log.cut(sensor, band, from, to)).collect()
     }
@@ -105,7 +105,8 @@ impl TuningLog {
         }
     }
 
-    /// Makes one of two rows, so that what is older, and was halved before, is the coarsest. Where none go together the oldest goes.
+    /// Makes one of two rows, so that what is older, and was halved before, is the coarsest. Where none go together the
+    /// oldest goes.
     fn halve(&mut self) {
         let before = self.coarse.len();
         let mut halved: VecDeque<Row> = VecDeque::with_capacity(before / 2 + 1);
@@ -182,8 +183,8 @@ mod tests {
         UtcNanos(1_700_000_000_000_000_000).plus_seconds(seconds)
     }
 
-    /// However long a hit is open, its sensor's spectrogram takes no more than its room, and shows all of it: the last seconds whole,
-    /// what is older coarser and coarser, and no row twice or none.
+    /// However long a hit is open, its sensor's spectrogram takes no more than its room, and shows all of it: the last
+    /// seconds whole, what is older coarser and coarser, and no row twice or none.
     #[test]
     fn a_long_hit_takes_no_more_room_and_shows_all_of_it() {
         let room = Room { recent_s: 2.0, coarse_bytes: 64 * BINS as u64 * 4, hits_bytes: 0 };

@@ -90,8 +90,8 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// For these sensors, in the order of their detectors, with `room` for their spectrograms; files go to `writer`. `samples` are
-    /// deleted with old evidence.
+    /// For these sensors, in the order of their detectors, with `room` for their spectrograms; files go to `writer`.
+    /// `samples` are deleted with old evidence.
     ///
     /// # Errors
     /// If there is no thread to be had.

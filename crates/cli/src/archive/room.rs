@@ -18,19 +18,19 @@ const LEAST_BYTES: f64 = 192e6;
 const RING_S: f64 = 1.0;
 /// Half a second has to be in it, and some time to decide.
 const RING_RANGE_S: std::ops::RangeInclusive<f64> = 0.75..=10.0;
-/// A row of tiles has as many bins as it is samples long, over eight frames that half overlap, each a number of four bytes: a byte for each
-/// sample.
+/// A row of tiles has as many bins as it is samples long, over eight frames that half overlap, each a number of four bytes:
+/// a byte for each sample.
 const BYTES_PER_SAMPLE: f64 = 1.0;
 
 /// `[tiles]`: the spectrogram in memory that evidence is cut from.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TilesConfig {
-    /// How far back each sensor's ring of tiles reaches while no hit is open, in seconds: half a second before a hit, and what its
-    /// decision takes.
+    /// How far back each sensor's ring of tiles reaches while no hit is open, in seconds: half a second before a hit, and
+    /// what its decision takes.
     pub ring_s: f64,
-    /// Most megabytes for what is kept besides while hits are open and until their evidence is written; by the sensors' rates where
-    /// it is left out.
+    /// Most megabytes for what is kept besides while hits are open and until their evidence is written; by the sensors'
+    /// rates where it is left out.
     pub memory_mb: Option<u32>,
 }
 

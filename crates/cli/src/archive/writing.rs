@@ -115,8 +115,8 @@ fn write(writer: &Mutex<EvidenceWriter>, input: &EvidenceInput, counts: &Counts)
 }
 
 impl Drop for Writing {
-    /// What was closed is written before the daemon ends, and by the one who waits for it as well: the thread may not get much of a
-    /// processor that others are busy with.
+    /// What was closed is written before the daemon ends, and by the one who waits for it as well: the thread may not get
+    /// much of a processor that others are busy with.
     fn drop(&mut self) {
         self.to_writer = None;
         for input in &self.inputs {
