@@ -49,6 +49,8 @@ pub struct LiveSensor {
     ended: bool,
     /// Blocks wait that were not worked on in its last turn.
     behind: bool,
+    /// Nothing came for long, as of its last turn: all that it held was told.
+    silent: bool,
     events: Vec<(UtcNanos, Event)>,
     bursts: Vec<Burst>,
 }
@@ -78,6 +80,7 @@ impl LiveSensor {
             ends: None,
             ended: false,
             behind: false,
+            silent: true,
             events: Vec::new(),
             bursts: Vec::new(),
         }
@@ -106,7 +109,8 @@ impl LiveSensor {
                 }
             }
         }
-        if self.came.is_some_and(|c| c.elapsed() > self.patience()) {
+        self.silent = !self.behind && !self.listens();
+        if self.silent {
             self.tell_overload();
             // Bursts of its last milliseconds would come when the joiner has long gone on, and be another hit.
             self.detector.rest(&mut self.bursts);
@@ -208,7 +212,8 @@ impl LiveSensor {
     /// UTC before which it has nothing more to say. `behind` is the longest that samples may have waited for it.
     fn settled(&self, now: UtcNanos, behind: Duration) -> UtcNanos {
         let late = now.plus_seconds(-self.patience().as_secs_f64());
-        if self.ended || !(self.behind || self.listens()) {
+        // As it was when it was its turn: one that fell silent since still holds bursts.
+        if self.ended || self.silent {
             return late;
         }
         // While all it hears is overload, its detector stands still.

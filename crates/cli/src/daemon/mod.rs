@@ -29,6 +29,8 @@ use wellbeing::Wellbeing;
 const TURN: Duration = Duration::from_millis(50);
 /// From one snapshot of its health to the next.
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
+/// A full queue of samples is worked off so many times slower than it came; while it is, nothing more is queued.
+const SLOWEST: f64 = 4.0;
 /// What is still on its way when the daemon is asked to end is waited for so long.
 const ENDS: Duration = Duration::from_millis(1_200);
 
@@ -165,7 +167,7 @@ impl Daemon {
             }
             devices.push(handle);
         }
-        let behind = Duration::from_secs_f64(config.queue_s + DEVICE_CLOCK_SET_S);
+        let behind = Duration::from_secs_f64(config.queue_s * SLOWEST + DEVICE_CLOCK_SET_S);
         let live = Live { sensors, behind };
         let (mut sink, show_bursts) = listening.sink(Vec::new());
         for hit in orphans {
