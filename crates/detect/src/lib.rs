@@ -26,6 +26,7 @@ pub mod config;
 pub mod convert;
 pub mod fft;
 pub mod floor;
+pub mod gate;
 pub mod history;
 pub mod pipeline;
 pub mod segment;

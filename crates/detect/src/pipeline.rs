@@ -9,6 +9,7 @@ use crate::confidence::burst_confidence;
 use crate::config::{Depth, DetectConfig, FrameGeometry};
 use crate::convert::{convert, count_unusable, quantisation_density};
 use crate::floor::FloorTracker;
+use crate::gate::{Hint, PreambleGate};
 use crate::history::{SampleRing, TileRing};
 use crate::segment::{Segment, Segmenter};
 use crate::spectrum::PowerSpectrum;
@@ -26,6 +27,8 @@ use std::time::{Duration, Instant};
 
 /// Samples around a candidate that the classifiers get to see.
 const MARGIN_S: f64 = 1.5e-3;
+/// And around a faint preamble: the longest format to both sides of its window.
+const FAINT_MARGIN_S: f64 = 2.8e-3;
 /// Segments that end within this time of each other are looked at together.
 const CLUSTER_GAP_S: f64 = 1.0e-3;
 /// A cluster longer than this is looked at in pieces.
@@ -125,7 +128,20 @@ struct Stream {
     noise: NoiseFloor,
     segmenter: Segmenter,
     pending: Vec<Segment>,
+    /// Where a preamble may lie that no segment shows; none where none is sought.
+    gate: Option<PreambleGate>,
+    hints: Vec<Hint>,
+    faint: Vec<Faint>,
     classifiers: Classifiers,
+}
+
+/// Where a faint preamble may be.
+#[derive(Clone, Copy, Debug)]
+struct Faint {
+    /// First sample and length, from the stream's origin.
+    start: u64,
+    count: u64,
+    center_hz: f64,
 }
 
 struct Classifiers {
@@ -345,6 +361,9 @@ impl Stream {
             noise: NoiseFloor { center_hz: center, rate_hz: rate, density: vec![0.0; n] },
             segmenter: Segmenter::new(geometry, rate, center, config),
             pending: Vec::with_capacity(256),
+            gate: if config.depth == Depth::Full { PreambleGate::new(geometry, rate) } else { None },
+            hints: Vec::with_capacity(16),
+            faint: Vec::with_capacity(64),
             classifiers: Classifiers {
                 gsm: GsmClassifier::new(rate, center),
                 prach: PrachSearch::new(rate),
@@ -429,6 +448,8 @@ impl Stream {
         self.frames_done = 0;
         self.is_at_rest = false;
         self.ring.begin_at(block.start.0);
+        self.gate.iter_mut().for_each(PreambleGate::begin);
+        self.faint.clear();
         self.classifiers.recent_prach.clear();
     }
 
@@ -446,7 +467,8 @@ impl Stream {
     /// The first sample of the recording at which something may begin that was not reported yet.
     fn settled_sample(&self) -> u64 {
         let open = self.frame_start(self.segmenter.open_since());
-        let waiting = self.pending.iter().map(|s| s.region.start + self.origin).min().unwrap_or(u64::MAX);
+        let segments = self.pending.iter().map(|s| s.region.start);
+        let waiting = segments.chain(self.faint.iter().map(|f| f.start)).min().map_or(u64::MAX, |s| s + self.origin);
         // A preamble is found from pieces that begin after it.
         open.min(waiting).saturating_sub((MARGIN_S * self.rate.0) as u64)
     }
@@ -493,8 +515,58 @@ impl Stream {
         let floored = Instant::now();
         costs.floor += floored - made;
         self.segmenter.process(&self.rows, self.floor.floor(), &mut self.pending);
+        self.follow_gate();
         costs.segment += floored.elapsed();
         self.frames_done += frames as u64;
+    }
+
+    /// Where the gate says that a faint preamble may be.
+    fn follow_gate(&mut self) {
+        let Some(gate) = &mut self.gate else { return };
+        gate.process(&self.rows, self.floor.floor(), &mut self.hints);
+        let hop = self.geometry.hop as u64;
+        let count = gate.window_frames() as u64 * hop;
+        // A frame speaks for the hop in its middle.
+        let middle = (self.geometry.n_fft as u64 - hop) / 2;
+        let faint = |h: Hint| Faint { start: h.frame * hop + middle, count, center_hz: self.center.0 + h.offset_hz };
+        self.faint.extend(self.hints.drain(..).map(faint));
+    }
+
+    /// Looks for the faint preambles of which enough samples are there, and all that stands out around them is judged: what is no more
+    /// than a part of that is known then.
+    fn search_faint(&mut self, sensor: &Arc<str>, swapped: &mut SwapTest, all: bool, out: &mut Vec<Burst>) {
+        let margin = (FAINT_MARGIN_S * self.rate.0) as u64;
+        let known = if all { self.ring.end() } else { self.frame_start(self.frames_done) };
+        let pending = self.pending.iter().map(|s| s.region.start + self.origin).min().unwrap_or(u64::MAX);
+        let judged = if all { known } else { self.frame_start(self.segmenter.open_since()).min(pending).min(known) };
+        let mut waiting = std::mem::take(&mut self.faint);
+        waiting.retain(|&Faint { start, count, center_hz }| {
+            let (from, to) = (self.origin + start, self.origin + start + count);
+            if to + margin > known.min(judged) && !all {
+                return true;
+            }
+            let parts = &mut self.classifiers;
+            let Some(prach) = &mut parts.prach else { return false };
+            let (begin, end) = (from.saturating_sub(margin).max(self.ring.first()), (to + margin).min(known));
+            let is_known = |p: &Proposal| {
+                p.start < to as f64 && from as f64 <= p.start + p.count && p.low_hz < center_hz && center_hz < p.high_hz
+            };
+            if begin >= end || parts.recent_prach.iter().any(is_known) {
+                return false;
+            }
+            parts.iq.resize((end - begin) as usize, Complex32::ZERO);
+            convert(self.format, self.ring.slice(begin, end), &mut parts.iq);
+            let snippet = Snippet { iq: &parts.iq, start: begin, rate_hz: self.rate.0, center_hz: self.center.0 };
+            let Some(mut found) = prach.search_faint(&snippet, &self.noise, from, center_hz) else { return false };
+            parts.recent_prach.retain(|p| p.start > begin as f64 - 0.1 * self.rate.0);
+            if !parts.recent_prach.iter().any(|p| same_emission(p, &found) || is_part_of(&found, p)) {
+                parts.recent_prach.push(found.clone());
+                swapped.doubt(&mut found);
+                out.push(self.burst(found, sensor));
+            }
+            false
+        });
+        self.faint = waiting;
     }
 
     /// Judges the clusters of segments that are complete.
@@ -507,9 +579,6 @@ impl Stream {
         all: bool,
         out: &mut Vec<Burst>,
     ) {
-        if self.pending.is_empty() {
-            return;
-        }
         let began = Instant::now();
         let rate = self.rate.0;
         let gap = (CLUSTER_GAP_S * rate) as u64;
@@ -543,6 +612,7 @@ impl Stream {
             from = to;
         }
         self.pending.drain(..from);
+        self.search_faint(sensor, swapped, all, out);
         costs.classify += began.elapsed();
     }
 
@@ -663,7 +733,8 @@ impl Stream {
     fn forget(&mut self) {
         let margin = ((MARGIN_S + 14e-3) * self.rate.0) as u64;
         let next = self.frame_start(self.frames_done);
-        let oldest = self.pending.iter().map(|s| s.region.start + self.origin).min().unwrap_or(next).min(next);
+        let waiting = self.pending.iter().map(|s| s.region.start).chain(self.faint.iter().map(|f| f.start)).min();
+        let oldest = waiting.map_or(next, |start| start + self.origin).min(next);
         let bound = next.saturating_sub((HELD_S * self.rate.0) as u64);
         self.ring.forget_before(oldest.saturating_sub(margin).max(bound));
     }
@@ -806,6 +877,15 @@ fn share_inside(region: &Region, p: &Proposal) -> f64 {
     let band = (region.high_hz.min(p.high_hz + 60e3) - region.low_hz.max(p.low_hz - 60e3)).max(0.0)
         / (region.high_hz - region.low_hz);
     time * band
+}
+
+/// Whether a faint preamble is a part of another, or beside its band: it has the same root then.
+fn is_part_of(faint: &Proposal, of: &Proposal) -> bool {
+    let width = of.high_hz - of.low_hz;
+    faint.detail.root == of.detail.root
+        && (faint.low_hz - of.low_hz).abs() < width
+        && faint.start < of.start + 1.5 * of.count
+        && faint.start + faint.count > of.start - 0.5 * of.count
 }
 
 fn same_emission(a: &Proposal, b: &Proposal) -> bool {

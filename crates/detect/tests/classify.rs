@@ -111,7 +111,7 @@ fn assert_found(air: &Air, sent: Vec<Sent>, tolerance: &Tolerance) -> Vec<(Sent,
     }
     let bound = tail_bound(pairs.len(), trials, FOUND);
     assert!(bound > REFUTED, "{} of {trials}: {bound:.1e}", pairs.len());
-    assert!(named.len() <= trials, "{} phones' bursts for {trials}", named.len());
+    assert!(named.len() <= trials, "{} phones' bursts for {trials}: {named:#?}", named.len());
     for (s, b) in &pairs {
         let start_us = (b.start_s - s.start_s) * 1e6;
         let power_db = b.power_dbfs - s.power_dbfs;

@@ -8,7 +8,7 @@ use cellwarden_detect::{Depth, DetectConfig};
 use cellwarden_selftest::{SelfTestConfig, TestedDetector};
 use cellwarden_sim::wave::gsm;
 use cellwarden_standards::gsm as gsm_tables;
-use cellwarden_types::{Burst, Gap, GapReason, Hertz, SampleFormat, Standard};
+use cellwarden_types::{Burst, Gap, GapReason, Hertz, Kind, SampleFormat, SelfTestCount, Standard};
 use common::{CENTER_HZ, EVERY_S, RATE_HZ, Source, detector, noise, run, sum, tail_bound};
 use num_complex::Complex32;
 use rand::SeedableRng;
@@ -40,14 +40,16 @@ fn a_lost_antenna_changes_nothing_and_broken_processing_is_seen() {
     run(&mut deaf, &mut Source::noise(SampleFormat::Cs16, DEVIATION / 5.6), 90);
     let result = sum(deaf.results());
     assert!(tail_bound(result.named, result.tests, 0.99) > 1e-6, "{result:?}");
-    for (what, config) in [
-        ("never sees anything", DetectConfig { seed_ratio: 1e6, ..DetectConfig::default() }),
-        ("only sees energy", DetectConfig { depth: Depth::Energy, ..DetectConfig::default() }),
+    // Preambles are sought apart from what stands out.
+    let of_segments = |r: &&SelfTestCount| r.kind != Kind::Prach;
+    for (what, config, judged) in [
+        ("never sees what stands out", DetectConfig { seed_ratio: 1e6, ..DetectConfig::default() }, false),
+        ("only sees energy", DetectConfig { depth: Depth::Energy, ..DetectConfig::default() }, true),
     ] {
         let mut broken = detector(config);
         let out = run(&mut broken, &mut Source::noise(SampleFormat::Cs16, DEVIATION), 90);
-        let result = sum(broken.results());
-        assert!(result.tests >= 80 && result.named == 0, "{what}: {result:?}");
+        let results: Vec<&SelfTestCount> = broken.results().iter().filter(|r| judged || of_segments(r)).collect();
+        assert!(!results.is_empty() && results.iter().all(|r| r.tests >= 25 && r.named == 0), "{what}: {results:?}");
         assert!(out.is_empty(), "{what}: {out:?}");
     }
 }

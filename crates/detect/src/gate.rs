@@ -1,0 +1,294 @@
+//! Where a preamble may lie that no single cell of the spectrogram shows.
+//!
+//! A preamble fills 1.05 MHz for 0.9 ms (TS 36.211 5.7): some 860 independent values, whose mean is known to 3.5 %. One at
+//! -5 dB raises it by a third, though hardly a cell stands out of the noise. So the mean over a window of that size is
+//! followed at every place of the band, against what it was there before: a floor that is a little wrong is so all the time.
+//! What stands out is a hint where to look, and proves nothing.
+
+use crate::config::FrameGeometry;
+
+/// Width of the 839 subcarriers, and length of the sequence without its prefix.
+const WIDTH_HZ: f64 = 839.0 * 1250.0;
+const LENGTH_S: f64 = 0.8e-3;
+/// Windows begin this often, and this far apart in frequency: a preamble loses 7 % of itself at worst.
+const STEP_S: f64 = 0.1e-3;
+const STEP_HZ: f64 = 60e3;
+/// Standard deviations over what is usual at a place that are worth a look. Noise passes 4 about five times a second on 20 MHz.
+const LEAST_SIGMAS: f32 = 4.0;
+/// Mean over the noise above which every cell shows: other stages see it.
+const MOST_EXCESS: f32 = 3.0;
+/// Of what is over the noise, no two neighbouring eighths of the band hold more than this share (and three deviations): a resource
+/// block is a sixth of it, and a preamble has a quarter there.
+const MOST_SHARE: f32 = 0.55;
+const PARTS: usize = 8;
+/// What is usual is the mean over so long, in seconds; at the start, over what there was, with the floor's word for so long.
+const USUAL_S: f64 = 5.0;
+const FLOOR_S: f64 = 0.05;
+/// The usual follows what is so many deviations off at the most: bursts do not lift it.
+const CLIP_SIGMAS: f32 = 2.0;
+/// Places that may be looked at in a chunk of 20 ms, the clearest first; what is not used is saved, up to so many.
+const LOOKS_A_CHUNK: usize = 8;
+const LOOKS_SAVED: usize = 32;
+
+/// A place that is worth a look.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hint {
+    /// The first frame of the window, counted as the rows are.
+    pub frame: u64,
+    /// Middle of the window, from the stream's centre, in hertz.
+    pub offset_hz: f64,
+    /// By how many standard deviations it stands out.
+    pub sigmas: f32,
+}
+
+/// Follows the mean of windows of a preamble's size over the whole band.
+pub struct PreambleGate {
+    bins: usize,
+    bin_hz: f64,
+    /// Frames in a step, steps in a window.
+    step_frames: usize,
+    window_steps: usize,
+    /// Bins in a window, from one to the next, and how many windows lie side by side.
+    wide: usize,
+    stride: usize,
+    places: usize,
+    /// Standard deviation of a window's mean in noise.
+    sigma: f32,
+    /// By step, the oldest first: power over the floor of each bin, summed over the step's frames; the first is `first_step`.
+    steps: Vec<f32>,
+    first_step: u64,
+    /// Frames of a step that is not whole, and how many there are.
+    begun: Vec<f32>,
+    begun_frames: usize,
+    /// What is usual at each place, and of how many windows it is the mean.
+    usual: Vec<f32>,
+    seen: f64,
+    /// One over the floor.
+    inverse: Vec<f32>,
+    sums: Vec<f64>,
+    found: Vec<(f32, u64, usize)>,
+    /// What was hinted at last.
+    last: Vec<(u64, usize)>,
+    looks: usize,
+}
+
+impl PreambleGate {
+    /// For rows of `geometry` at `rate_hz`; none where a preamble does not fit into the band.
+    pub fn new(geometry: FrameGeometry, rate_hz: f64) -> Option<Self> {
+        let bins = geometry.n_fft;
+        let (bin_hz, frame_s) = (rate_hz / bins as f64, geometry.hop as f64 / rate_hz);
+        let wide = (WIDTH_HZ / bin_hz).floor() as usize;
+        let stride = ((STEP_HZ / bin_hz) as usize).max(1);
+        if wide < PARTS || wide > bins {
+            return None;
+        }
+        let step_frames = ((STEP_S / frame_s).round() as usize).max(1);
+        let window_steps = (LENGTH_S / (step_frames as f64 * frame_s)).round() as usize;
+        let places = (bins - wide) / stride + 1;
+        // Independent values: what half-overlapping Hann windows leave of time and bandwidth.
+        let values = (window_steps * step_frames) as f64 * frame_s * wide as f64 * bin_hz * 0.97;
+        let most_steps = geometry.chunk_frames / step_frames + 2 + window_steps;
+        Some(Self {
+            bins,
+            bin_hz,
+            step_frames,
+            window_steps,
+            wide,
+            stride,
+            places,
+            sigma: (1.0 / values.sqrt()) as f32,
+            steps: Vec::with_capacity(most_steps * bins),
+            first_step: 0,
+            begun: vec![0.0; bins],
+            begun_frames: 0,
+            usual: vec![0.0; places],
+            seen: 0.0,
+            inverse: vec![0.0; bins],
+            sums: vec![0.0; bins + 1],
+            found: Vec::with_capacity(4096),
+            last: Vec::with_capacity(2 * LOOKS_SAVED),
+            looks: 0,
+        })
+    }
+
+    /// Samples in a window, of `hop` samples a frame.
+    pub fn window_frames(&self) -> usize {
+        self.window_steps * self.step_frames
+    }
+
+    /// Begins anew with frame 0: something is missing before it. What is usual stays.
+    pub fn begin(&mut self) {
+        self.steps.clear();
+        self.begun.fill(0.0);
+        (self.first_step, self.begun_frames) = (0, 0);
+        self.last.clear();
+    }
+
+    /// Takes the next rows, `[frames][bins]`, and adds the places that are worth a look.
+    pub fn process(&mut self, rows: &[f32], floor: &[f32], out: &mut Vec<Hint>) {
+        self.inverse.iter_mut().zip(floor).for_each(|(i, f)| *i = 1.0 / f.max(f32::MIN_POSITIVE));
+        for row in rows.chunks_exact(self.bins) {
+            self.begun.iter_mut().zip(row).for_each(|(sum, p)| *sum += p);
+            self.begun_frames += 1;
+            if self.begun_frames == self.step_frames {
+                self.steps.extend(self.begun.iter().zip(&self.inverse).map(|(sum, i)| sum * i));
+                self.begun.fill(0.0);
+                self.begun_frames = 0;
+            }
+        }
+        let windows = (self.steps.len() / self.bins + 1).saturating_sub(self.window_steps);
+        self.found.clear();
+        for window in 0..windows {
+            self.judge(window);
+        }
+        self.choose(out);
+        self.steps.drain(..windows * self.bins);
+        self.first_step += windows as u64;
+    }
+
+    /// Power over the floor of the window that begins at `window`: running sums over the bins.
+    fn sum(&mut self, window: usize) {
+        let (bins, steps) = (self.bins, self.window_steps);
+        let rows = &self.steps[window * bins..(window + steps) * bins];
+        let mut sum = 0.0;
+        for bin in 0..bins {
+            let column: f32 = (0..steps).map(|step| rows[step * bins + bin]).sum();
+            sum += f64::from(column);
+            self.sums[bin + 1] = sum;
+        }
+    }
+
+    fn judge(&mut self, window: usize) {
+        self.sum(window);
+        let scale = 1.0 / (self.wide * self.window_frames()) as f64;
+        let floor_windows = FLOOR_S / STEP_S;
+        self.seen = (self.seen + 1.0).min(USUAL_S / STEP_S);
+        let weight = (1.0 / (self.seen + floor_windows)) as f32;
+        for place in 0..self.places {
+            let first = place * self.stride;
+            let excess = ((self.sums[first + self.wide] - self.sums[first]) * scale) as f32 - 1.0;
+            let over = excess - self.usual[place];
+            let most = CLIP_SIGMAS * self.sigma;
+            self.usual[place] += weight * over.clamp(-most, most);
+            let is_clear = over > LEAST_SIGMAS * self.sigma && excess < MOST_EXCESS;
+            if is_clear && self.found.len() < self.found.capacity() && self.is_spread(first, excess, scale) {
+                self.found.push((over / self.sigma, self.first_step + window as u64, place));
+            }
+        }
+    }
+
+    /// Whether no part of the window holds most of what is over the noise.
+    fn is_spread(&self, first: usize, excess: f32, scale: f64) -> bool {
+        let edge = |i: usize| first + i * self.wide / PARTS;
+        let slack = 3.0 * self.sigma * (2.0 / PARTS as f32).sqrt();
+        (0..PARTS - 1).all(|i| {
+            let sum = self.sums[edge(i + 2)] - self.sums[edge(i)];
+            let part = (sum * scale) as f32 - (edge(i + 2) - edge(i)) as f32 / self.wide as f32;
+            part < MOST_SHARE * excess + slack
+        })
+    }
+
+    /// The clearest of what was found, none near another.
+    fn choose(&mut self, out: &mut Vec<Hint>) {
+        self.found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        let reach = self.wide * 7 / 10 / self.stride;
+        let near = |a: &(u64, usize), step: u64, place: usize| {
+            a.0.abs_diff(step) < self.window_steps as u64 && a.1.abs_diff(place) < reach
+        };
+        self.looks = (self.looks + LOOKS_A_CHUNK).min(LOOKS_SAVED);
+        let said = self.last.len();
+        for &(sigmas, step, place) in &self.found {
+            if self.looks == 0 {
+                break;
+            }
+            if self.last.iter().any(|a| near(a, step, place)) {
+                continue;
+            }
+            self.looks -= 1;
+            self.last.push((step, place));
+            let middle = (place * self.stride) as f64 + (self.wide as f64 - 1.0) / 2.0;
+            out.push(Hint {
+                frame: step * self.step_frames as u64,
+                offset_hz: (middle - (self.bins / 2) as f64) * self.bin_hz,
+                sigmas,
+            });
+        }
+        // What was said before this chunk is near nothing that comes behind it.
+        self.last.drain(..said);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    const RATE_HZ: f64 = 10e6;
+
+    fn geometry() -> FrameGeometry {
+        FrameGeometry::for_rate(RATE_HZ)
+    }
+
+    /// Rows of noise whose values are as independent as those of half-overlapping Hann windows: pairs of bins are summed.
+    fn noise(rng: &mut ChaCha8Rng, frames: usize) -> Vec<f32> {
+        let n = geometry().n_fft;
+        let mut rows = Vec::with_capacity(frames * n);
+        for _ in 0..frames {
+            let mut value = || -rng.random::<f32>().max(1e-9).ln();
+            let mut before = value();
+            rows.extend((0..n).map(|_| {
+                let next = value();
+                let sum = 0.5 * (before + next);
+                before = next;
+                sum
+            }));
+        }
+        rows
+    }
+
+    #[test]
+    fn noise_gives_few_hints_and_a_faint_block_of_its_size_one() {
+        let (geometry, mut rng) = (geometry(), ChaCha8Rng::seed_from_u64(3));
+        let mut gate = PreambleGate::new(geometry, RATE_HZ).unwrap();
+        // A floor that is 5 % too low.
+        let floor = vec![0.95; geometry.n_fft];
+        let (mut hints, mut found, mut all) = (Vec::new(), 0, 0);
+        for chunk in 0..100 {
+            let mut rows = noise(&mut rng, geometry.chunk_frames);
+            let is_there = chunk >= 20 && chunk % 4 == 0;
+            if is_there {
+                // -5 dB over 54 bins and 35 frames.
+                for row in rows.chunks_exact_mut(geometry.n_fft).skip(300).take(35) {
+                    row[100..154].iter_mut().for_each(|p| *p *= 1.316);
+                }
+            }
+            hints.clear();
+            gate.process(&rows, &floor, &mut hints);
+            let begin = chunk as u64 * geometry.chunk_frames as u64 + 300;
+            let hz = (126.5 - 256.0) * RATE_HZ / geometry.n_fft as f64;
+            let right = |h: &Hint| h.frame.abs_diff(begin) <= 12 && (h.offset_hz - hz).abs() < 150e3;
+            found += usize::from(is_there && hints.iter().any(right));
+            all += hints.len();
+        }
+        assert!(found >= 19, "{found} of 20");
+        assert!(all < 60, "{all}");
+    }
+
+    #[test]
+    fn one_strong_part_is_no_preamble() {
+        let (geometry, mut rng) = (geometry(), ChaCha8Rng::seed_from_u64(4));
+        let mut gate = PreambleGate::new(geometry, RATE_HZ).unwrap();
+        let (floor, mut hints) = (vec![1.0; geometry.n_fft], Vec::new());
+        for _ in 0..20 {
+            let mut rows = noise(&mut rng, geometry.chunk_frames);
+            for row in rows.chunks_exact_mut(geometry.n_fft).skip(300).take(40) {
+                row[100..109].iter_mut().for_each(|p| *p *= 4.0);
+            }
+            gate.process(&rows, &floor, &mut hints);
+        }
+        // One of 13 deviations a chunk, without the test of its parts.
+        assert!(hints.len() <= 60 && hints.iter().all(|h| h.sigmas < 9.0), "{hints:?}");
+        assert!(PreambleGate::new(FrameGeometry::for_rate(1e6), 1e6).is_none());
+    }
+}
