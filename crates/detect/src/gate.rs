@@ -65,6 +65,8 @@ pub struct PreambleGate {
     seen: f64,
     /// One over the floor.
     inverse: Vec<f32>,
+    /// Of the window that is judged: power over the floor of each bin, and its running sums.
+    columns: Vec<f32>,
     sums: Vec<f64>,
     found: Vec<(f32, u64, usize)>,
     /// What was hinted at last.
@@ -104,6 +106,7 @@ impl PreambleGate {
             usual: vec![0.0; places],
             seen: 0.0,
             inverse: vec![0.0; bins],
+            columns: vec![0.0; bins],
             sums: vec![0.0; bins + 1],
             found: Vec::with_capacity(4096),
             last: Vec::with_capacity(2 * LOOKS_SAVED),
@@ -148,13 +151,26 @@ impl PreambleGate {
 
     /// Power over the floor of the window that begins at `window`: running sums over the bins.
     fn sum(&mut self, window: usize) {
-        let (bins, steps) = (self.bins, self.window_steps);
-        let rows = &self.steps[window * bins..(window + steps) * bins];
+        let bins = self.bins;
+        let (past, rows) = self.steps.split_at(window * bins);
+        let rows = &rows[..self.window_steps * bins];
+        match past.rchunks_exact(bins).next() {
+            // The first of a chunk is summed anew: a running sum keeps the rounding of what was strong.
+            None => {
+                self.columns.fill(0.0);
+                for step in rows.chunks_exact(bins) {
+                    self.columns.iter_mut().zip(step).for_each(|(c, p)| *c += p);
+                }
+            }
+            Some(old) => {
+                let new = &rows[rows.len() - bins..];
+                self.columns.iter_mut().zip(new.iter().zip(old)).for_each(|(c, (new, old))| *c += new - old);
+            }
+        }
         let mut sum = 0.0;
-        for bin in 0..bins {
-            let column: f32 = (0..steps).map(|step| rows[step * bins + bin]).sum();
-            sum += f64::from(column);
-            self.sums[bin + 1] = sum;
+        for (s, c) in self.sums[1..].iter_mut().zip(&self.columns) {
+            sum += f64::from(*c);
+            *s = sum;
         }
     }
 
