@@ -48,9 +48,9 @@ pub struct PreambleGate {
     /// Frames in a step, steps in a window.
     step_frames: usize,
     window_steps: usize,
-    /// Bins in a window, from one to the next, and how many windows lie side by side.
-    wide: usize,
+    /// Bins from one window to the next, strides in a window, and how many windows lie side by side.
     stride: usize,
+    wide: usize,
     places: usize,
     /// Standard deviation of a window's mean in noise.
     sigma: f32,
@@ -65,9 +65,11 @@ pub struct PreambleGate {
     seen: f64,
     /// One over the floor.
     inverse: Vec<f32>,
-    /// Of the window that is judged: power over the floor of each bin, and its running sums.
+    /// Of the window that is judged: power over the floor of each bin, its running sums by stride, and how much each place is over
+    /// what is usual.
     columns: Vec<f32>,
     sums: Vec<f64>,
+    over: Vec<f32>,
     found: Vec<(f32, u64, usize)>,
     /// What was hinted at last.
     last: Vec<(u64, usize)>,
@@ -79,24 +81,24 @@ impl PreambleGate {
     pub fn new(geometry: FrameGeometry, rate_hz: f64) -> Option<Self> {
         let bins = geometry.n_fft;
         let (bin_hz, frame_s) = (rate_hz / bins as f64, geometry.hop as f64 / rate_hz);
-        let wide = (WIDTH_HZ / bin_hz).floor() as usize;
         let stride = ((STEP_HZ / bin_hz) as usize).max(1);
-        if wide < PARTS || wide > bins {
+        let (wide, strides) = ((WIDTH_HZ / bin_hz) as usize / stride, bins / stride);
+        if wide < PARTS || wide > strides {
             return None;
         }
         let step_frames = ((STEP_S / frame_s).round() as usize).max(1);
         let window_steps = (LENGTH_S / (step_frames as f64 * frame_s)).round() as usize;
-        let places = (bins - wide) / stride + 1;
+        let places = strides - wide + 1;
         // Independent values: what half-overlapping Hann windows leave of time and bandwidth.
-        let values = (window_steps * step_frames) as f64 * frame_s * wide as f64 * bin_hz * 0.97;
+        let values = (window_steps * step_frames) as f64 * frame_s * (wide * stride) as f64 * bin_hz * 0.97;
         let most_steps = geometry.chunk_frames / step_frames + 2 + window_steps;
         Some(Self {
             bins,
             bin_hz,
             step_frames,
             window_steps,
-            wide,
             stride,
+            wide,
             places,
             sigma: (1.0 / values.sqrt()) as f32,
             steps: Vec::with_capacity(most_steps * bins),
@@ -107,7 +109,8 @@ impl PreambleGate {
             seen: 0.0,
             inverse: vec![0.0; bins],
             columns: vec![0.0; bins],
-            sums: vec![0.0; bins + 1],
+            sums: vec![0.0; strides + 1],
+            over: vec![0.0; places],
             found: Vec::with_capacity(4096),
             last: Vec::with_capacity(2 * LOOKS_SAVED),
             looks: 0,
@@ -168,26 +171,36 @@ impl PreambleGate {
             }
         }
         let mut sum = 0.0;
-        for (s, c) in self.sums[1..].iter_mut().zip(&self.columns) {
-            sum += f64::from(*c);
+        for (s, stride) in self.sums[1..].iter_mut().zip(self.columns.chunks_exact(self.stride)) {
+            sum += f64::from(stride.iter().sum::<f32>());
             *s = sum;
         }
     }
 
     fn judge(&mut self, window: usize) {
         self.sum(window);
-        let scale = 1.0 / (self.wide * self.window_frames()) as f64;
+        let scale = 1.0 / (self.wide * self.stride * self.window_frames()) as f64;
         let floor_windows = FLOOR_S / STEP_S;
         self.seen = (self.seen + 1.0).min(USUAL_S / STEP_S);
         let weight = (1.0 / (self.seen + floor_windows)) as f32;
+        let most = CLIP_SIGMAS * self.sigma;
+        let mut clearest = f32::NEG_INFINITY;
+        let edges = self.sums[self.wide..].iter().zip(&self.sums);
+        for ((over, usual), (high, low)) in self.over.iter_mut().zip(&mut self.usual).zip(edges) {
+            *over = ((high - low) * scale) as f32 - 1.0 - *usual;
+            clearest = clearest.max(*over);
+            *usual += weight * over.clamp(-most, most);
+        }
+        if clearest <= LEAST_SIGMAS * self.sigma {
+            return;
+        }
         for place in 0..self.places {
-            let first = place * self.stride;
-            let excess = ((self.sums[first + self.wide] - self.sums[first]) * scale) as f32 - 1.0;
-            let over = excess - self.usual[place];
-            let most = CLIP_SIGMAS * self.sigma;
-            self.usual[place] += weight * over.clamp(-most, most);
-            let is_clear = over > LEAST_SIGMAS * self.sigma && excess < MOST_EXCESS;
-            if is_clear && self.found.len() < self.found.capacity() && self.is_spread(first, excess, scale) {
+            let over = self.over[place];
+            if over <= LEAST_SIGMAS * self.sigma || self.found.len() == self.found.capacity() {
+                continue;
+            }
+            let excess = ((self.sums[place + self.wide] - self.sums[place]) * scale) as f32 - 1.0;
+            if excess < MOST_EXCESS && self.is_spread(place, excess, scale) {
                 self.found.push((over / self.sigma, self.first_step + window as u64, place));
             }
         }
@@ -207,7 +220,7 @@ impl PreambleGate {
     /// The clearest of what was found, none near another.
     fn choose(&mut self, out: &mut Vec<Hint>) {
         self.found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-        let reach = self.wide * 7 / 10 / self.stride;
+        let reach = self.wide * 7 / 10;
         let near = |a: &(u64, usize), step: u64, place: usize| {
             a.0.abs_diff(step) < self.window_steps as u64 && a.1.abs_diff(place) < reach
         };
@@ -222,7 +235,7 @@ impl PreambleGate {
             }
             self.looks -= 1;
             self.last.push((step, place));
-            let middle = (place * self.stride) as f64 + (self.wide as f64 - 1.0) / 2.0;
+            let middle = (place * self.stride) as f64 + ((self.wide * self.stride) as f64 - 1.0) / 2.0;
             out.push(Hint {
                 frame: step * self.step_frames as u64,
                 offset_hz: (middle - (self.bins / 2) as f64) * self.bin_hz,
