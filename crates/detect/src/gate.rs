@@ -13,12 +13,13 @@ const LENGTH_S: f64 = 0.8e-3;
 /// Windows begin this often, and this far apart in frequency: a preamble loses 7 % of itself at worst.
 const STEP_S: f64 = 0.1e-3;
 const STEP_HZ: f64 = 60e3;
-/// Standard deviations over what is usual at a place that are worth a look. Noise passes 4 about five times a second on 20 MHz.
-const LEAST_SIGMAS: f32 = 4.0;
+/// Standard deviations over what is usual at a place that are worth a look. Noise passes 4 a hundred times a second on 20
+/// MHz, 4.5 ten times.
+const LEAST_SIGMAS: f32 = 4.5;
 /// Mean over the noise above which every cell shows: other stages see it.
 const MOST_EXCESS: f32 = 3.0;
-/// Of what is over the noise, no two neighbouring eighths of the band hold more than this share (and three deviations): a resource
-/// block is a sixth of it, and a preamble has a quarter there.
+/// Of what is over the noise, no two neighbouring eighths of the band hold more than this share (and three deviations): a
+/// resource block is a sixth of it, and a preamble has a quarter there.
 const MOST_SHARE: f32 = 0.55;
 const PARTS: usize = 8;
 /// What is usual is the mean over so long, in seconds; at the start, over what there was, with the floor's word for so long.
@@ -65,8 +66,8 @@ pub struct PreambleGate {
     seen: f64,
     /// One over the floor.
     inverse: Vec<f32>,
-    /// Of the window that is judged: power over the floor of each bin, its running sums by stride, and how much each place is over
-    /// what is usual.
+    /// Of the window that is judged: power over the floor of each bin, its running sums by stride, and how much each place
+    /// is over what is usual.
     columns: Vec<f32>,
     sums: Vec<f64>,
     over: Vec<f32>,
