@@ -72,16 +72,17 @@ impl HopConfig {
     /// Times to settle that are allowed, in milliseconds: a device that gives nothing for much longer counts as silent.
     pub const SETTLE_MS: RangeInclusive<f64> = 0.0..=1000.0;
 
+    /// The slowest radio that is known, an RTL-SDR with its driver's buffers.
+    pub const USUAL_SETTLE_MS: f64 = 65.0;
+
     /// The time to settle, in seconds.
     pub fn settle_s(&self) -> f64 {
         self.settle_ms / 1e3
     }
 }
 
-/// The slowest radio that is known, an RTL-SDR with its driver's buffers: `cellwarden plan` reckons with the same for a radio
-/// that it does not know.
 fn usual_settle_ms() -> f64 {
-    65.0
+    HopConfig::USUAL_SETTLE_MS
 }
 
 /// One receive channel: a sensor.

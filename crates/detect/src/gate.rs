@@ -118,7 +118,7 @@ impl PreambleGate {
         })
     }
 
-    /// Samples in a window, of `hop` samples a frame.
+    /// Frames in a window.
     pub fn window_frames(&self) -> usize {
         self.window_steps * self.step_frames
     }

@@ -538,11 +538,11 @@ impl Stream {
         let margin = (FAINT_MARGIN_S * self.rate.0) as u64;
         let known = if all { self.ring.end() } else { self.frame_start(self.frames_done) };
         let pending = self.pending.iter().map(|s| s.region.start + self.origin).min().unwrap_or(u64::MAX);
-        let judged = if all { known } else { self.frame_start(self.segmenter.open_since()).min(pending).min(known) };
+        let judged = self.frame_start(self.segmenter.open_since()).min(pending).min(known);
         let mut waiting = std::mem::take(&mut self.faint);
         waiting.retain(|&Faint { start, count, center_hz }| {
             let (from, to) = (self.origin + start, self.origin + start + count);
-            if to + margin > known.min(judged) && !all {
+            if to + margin > judged && !all {
                 return true;
             }
             let parts = &mut self.classifiers;

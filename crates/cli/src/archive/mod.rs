@@ -63,6 +63,7 @@ impl Open {
     }
 }
 
+/// Bytes of spectrograms.
 fn bytes(tiles: &[SensorTiles]) -> u64 {
     tiles.iter().map(|t| (t.rows.len() * size_of::<f32>()) as u64).sum()
 }

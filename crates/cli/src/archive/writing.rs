@@ -1,5 +1,6 @@
 //! Writes evidence by a thread of its own: the detectors do not wait for a disk.
 
+use super::bytes;
 use crate::samples::Samples;
 use cellwarden_evidence::{EvidenceInput, EvidenceWriter};
 use cellwarden_types::UtcNanos;
@@ -76,7 +77,7 @@ impl Writing {
 
     /// Has it written.
     pub fn write(&self, input: EvidenceInput) {
-        let (id, bytes) = (input.hit.id.clone(), tile_bytes(&input));
+        let (id, bytes) = (input.hit.id.clone(), bytes(&input.tiles));
         // Before it is sent, so that it is there to be taken off.
         self.counts.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         let sent = self.to_writer.as_ref().map(|w| w.try_send(Box::new(input)));
@@ -91,15 +92,11 @@ impl Writing {
     }
 }
 
-fn tile_bytes(input: &EvidenceInput) -> u64 {
-    input.tiles.iter().map(|t| (t.rows.len() * size_of::<f32>()) as u64).sum()
-}
-
 /// Writes a file, and says so.
 fn write(writer: &Mutex<EvidenceWriter>, input: &EvidenceInput, counts: &Counts) {
     // A writer that panicked in the middle of a file left what a crash leaves: it repairs that when it is opened.
     let written = writer.lock().unwrap_or_else(PoisonError::into_inner).write(input, UtcNanos::now());
-    counts.waiting_bytes.fetch_sub(tile_bytes(input), Ordering::Relaxed);
+    counts.waiting_bytes.fetch_sub(bytes(&input.tiles), Ordering::Relaxed);
     match written {
         Ok(file) if file.remade.fits() => {
             tracing::info!(hit = input.hit.id, file = %file.path.display(), head = %file.head, "Evidence is kept.");

@@ -3,17 +3,20 @@
 use crate::cmd::check::is_configuration;
 use crate::config::Config;
 use crate::failure::Failure;
-use cellwarden_capture::config::{ChannelConfig, DeviceConfig, Origin};
+use cellwarden_capture::config::{ChannelConfig, DeviceConfig, HopConfig, Origin};
 use cellwarden_locate::Site;
 use cellwarden_locate::site::Point;
 use cellwarden_plan::demand::{Band, bands, bands_at};
 use cellwarden_plan::host::Host;
-use cellwarden_plan::radio::{Radio, by_arguments, by_model};
+use cellwarden_plan::radio::{Radio, USUAL_RETUNE_S, by_arguments, by_model};
 use cellwarden_plan::request::Round;
 use cellwarden_plan::schedule::Range;
 use cellwarden_plan::section::{RadioSection, Section};
 use cellwarden_plan::{Place, Request, Station};
 use std::path::Path;
+
+// What is planned is what is run: neither crate may use the other, so that this is where they are held together.
+const _: () = assert!(USUAL_RETUNE_S * 1e3 == HopConfig::USUAL_SETTLE_MS);
 
 /// What the file asks for; `host` where it does not say which machine.
 pub fn load(path: &Path, host: Host) -> Result<Request, Failure> {

@@ -40,9 +40,9 @@ const ECHO: f64 = 0.01;
 /// Roots that are tried with the correlator, and of a faint one.
 const TRIED: usize = 2;
 const FAINT_TRIED: usize = 4;
-/// Where windows of a faint one begin, from where the gate has it; and how many halves of a subcarrier it is off.
+/// Where windows of a faint one begin, from where the gate has it; and how many subcarriers it may be off.
 const FAINT_STARTS_S: [f64; 3] = [0.0, -0.12e-3, 0.12e-3];
-const FAINT_HALVES: [f64; 2] = [0.0, 1.0];
+const FAINT_OFFSETS: [f64; 2] = [0.0, 0.5];
 /// The strongest sum of tones over the mean of one that is worth more than a first try. Noise passes 30 once in 2,000 tries; a
 /// preamble at -5 dB reaches 300, one at -8.5 dB 80.
 const LEAST_SCORE: f32 = 30.0;
@@ -215,12 +215,12 @@ impl PrachSearch {
         let middle = ((center_hz - snippet.center_hz) / bin_hz).round() as i64 + (self.window / 2) as i64;
         let first = usize::try_from(middle - (N_ZC / 2) as i64).ok().filter(|f| f + N_ZC <= self.window)?;
         let mut best: Option<Sighting> = None;
-        let mut shows = [true; FAINT_HALVES.len()];
+        let mut shows = [true; FAINT_OFFSETS.len()];
         for (i, shift_s) in FAINT_STARTS_S.into_iter().enumerate() {
             let at = start as i64 - snippet.start as i64 + (shift_s * self.rate_hz).round() as i64;
             let Some(at) = usize::try_from(at).ok().filter(|at| at + self.window <= snippet.iq.len()) else { continue };
-            for (halves, shows) in FAINT_HALVES.into_iter().zip(&mut shows).filter(|(_, shows)| **shows) {
-                self.load(&snippet.iq[at..at + self.window], 0.5 * halves);
+            for (offset, shows) in FAINT_OFFSETS.into_iter().zip(&mut shows).filter(|(_, shows)| **shows) {
+                self.load(&snippet.iq[at..at + self.window], offset);
                 self.score_roots(first, false);
                 if i == 0 {
                     *shows = self.scores.iter().copied().fold(0.0, f32::max) >= LEAST_SCORE * N_ZC as f32;
@@ -229,7 +229,7 @@ impl PrachSearch {
                 if let Some((root, peak, first)) = found.filter(|f| best.is_none_or(|b| f.1 > b.peak)) {
                     let of = |sums: &[f64]| sums[first + N_ZC] - sums[first];
                     let (energy, noise) = (of(&self.energy), of(&self.noise));
-                    let bin = first as f64 + (N_ZC / 2) as f64 - (self.window / 2) as f64 + 0.5 * halves;
+                    let bin = first as f64 + (N_ZC / 2) as f64 - (self.window / 2) as f64 + offset;
                     best = Some(Sighting {
                         window_start: snippet.start + at as u64,
                         center_hz: snippet.center_hz + bin * bin_hz,
