@@ -3,7 +3,7 @@
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
 use crate::classify::gsm::GsmClassifier;
 use crate::classify::leftover;
-use crate::classify::lte::prach::PrachSearch;
+use crate::classify::lte::prach::{self, PrachSearch};
 use crate::classify::lte::shared::SharedChannelClassifier;
 use crate::confidence::burst_confidence;
 use crate::config::{Depth, DetectConfig, FrameGeometry};
@@ -559,7 +559,7 @@ impl Stream {
             let snippet = Snippet { iq: &parts.iq, start: begin, rate_hz: self.rate.0, center_hz: self.center.0 };
             let Some(mut found) = prach.search_faint(&snippet, &self.noise, from, center_hz) else { return false };
             parts.recent_prach.retain(|p| p.start > begin as f64 - 0.1 * self.rate.0);
-            if !parts.recent_prach.iter().any(|p| same_emission(p, &found) || is_part_of(&found, p)) {
+            if !parts.recent_prach.iter().any(|p| same_emission(p, &found) || is_of(&found, p)) {
                 parts.recent_prach.push(found.clone());
                 swapped.doubt(&mut found);
                 out.push(self.burst(found, sensor));
@@ -879,11 +879,15 @@ fn share_inside(region: &Region, p: &Proposal) -> f64 {
     time * band
 }
 
-/// Whether a faint preamble is a part of another, or beside its band: it has the same root then.
-fn is_part_of(faint: &Proposal, of: &Proposal) -> bool {
+/// Whether a faint preamble is what another is or makes: a part of it or beside its band, with its root, or what the radio
+/// makes of a much stronger one anywhere, with its root or the mirrored one.
+fn is_of(faint: &Proposal, of: &Proposal) -> bool {
     let width = of.high_hz - of.low_hz;
-    faint.detail.root == of.detail.root
-        && (faint.low_hz - of.low_hz).abs() < width
+    let same = faint.detail.root == of.detail.root;
+    let mirrored = faint.detail.root.zip(of.detail.root).is_some_and(|(a, b)| usize::from(a + b) == prach::N_ZC);
+    let is_near = same && (faint.low_hz - of.low_hz).abs() < width;
+    let is_echo = (same || mirrored) && faint.power < prach::ECHO * of.power;
+    (is_near || is_echo)
         && faint.start < of.start + 1.5 * of.count
         && faint.start + faint.count > of.start - 0.5 * of.count
 }

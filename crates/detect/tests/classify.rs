@@ -205,6 +205,29 @@ fn every_root_is_found_at_8_db() {
     assert_found(&air, sent, &Tolerance { start_us: 25.0, power_db: 1.0 });
 }
 
+/// A mixer makes weak copies of a strong signal, and an I/Q imbalance its mirror image, whose root is the mirrored one.
+#[test]
+fn what_the_radio_makes_of_a_strong_preamble_is_no_other_phone() {
+    let format = &lte_tables::PRACH_FORMATS[0];
+    let (mut air, starts) = room(10e6, LTE_HZ, (12, 7e-3), 18);
+    let mut sent = Vec::new();
+    for (i, &start_s) in starts.iter().enumerate() {
+        let (root, shift) = (air.rng.random_range(10..829), air.rng.random_range(0..839));
+        let (first, weak_first, weak_root) = if i % 2 == 0 { (4, 30, root) } else { (4, 40, 839 - root) };
+        let strong = lte::prach(format, (root, shift), (first, 50));
+        let weak = lte::prach(format, (weak_root, shift), (weak_first, 50));
+        sent.push(send_lte(
+            &mut air,
+            start_s,
+            (format!("lte/prach root {root} format 0"), strong),
+            (first, 6, 50),
+            58.0,
+        ));
+        send_lte(&mut air, start_s, (String::new(), weak), (weak_first, 6, 50), -3.0);
+    }
+    assert_found(&air, sent, &Tolerance { start_us: 12.0, power_db: 1.0 });
+}
+
 #[test]
 fn shared_channels_of_1_to_50_blocks_are_found_with_their_width_at_10_db() {
     for (count, carrier) in [(1, 25), (2, 25), (6, 25), (25, 50), (50, 50)] {

@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Length of the sequence, and its subcarriers (TS 36.211 table 5.7.2-1).
-const N_ZC: usize = 839;
+pub const N_ZC: usize = 839;
 /// Length of the sequence without its prefix: the inverse of the subcarriers' 1.25 kHz.
 const SEQUENCE_S: f64 = 800e-6;
 /// Half of the six resource blocks.
@@ -36,7 +36,7 @@ const GLANCE_LEAST: f32 = 0.55;
 const SPIKE: f32 = 12.0;
 const SPIKE_REACH: usize = 16;
 /// The same root at the same time, this much weaker (linear), is what the radio makes of a strong preamble.
-const ECHO: f64 = 0.01;
+pub const ECHO: f64 = 0.01;
 /// Roots that are tried with the correlator, and of a faint one.
 const TRIED: usize = 2;
 const FAINT_TRIED: usize = 4;
