@@ -127,7 +127,7 @@ pub struct ListenArgs {
     #[arg(long)]
     pub bursts: bool,
     /// How deep to look
-    #[arg(long, value_enum, default_value = "full")]
+    #[arg(long, value_enum, default_value = "live")]
     pub depth: DepthArg,
     /// Threads to work on; the result is the same for any number [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -206,7 +206,9 @@ pub struct CaptureArgs {
 pub enum DepthArg {
     /// Energy only: nothing is named, so there are no hits
     Energy,
-    /// Everything
+    /// What a daemon does: all that keeps up with a receiver
+    Live,
+    /// Everywhere, for the faintest preambles: many times slower than real time
     Full,
 }
 

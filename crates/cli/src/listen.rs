@@ -44,6 +44,7 @@ impl Listening {
         };
         let depth = match args.depth {
             DepthArg::Energy => Depth::Energy,
+            DepthArg::Live => Depth::Live,
             DepthArg::Full => Depth::Full,
         };
         let config = DetectConfig { depth, ..DetectConfig::default() };

@@ -84,7 +84,7 @@ impl PrachSearch {
         sighting: &Sighting,
         snippet: &Snippet<'_>,
         floor: &NoiseFloor,
-    ) -> Option<PowerAround> {
+    ) -> PowerAround {
         let window_start = sighting.window_start as i64 - (PowerAround::LEAD_S * self.rate_hz) as i64;
         let rate_hz = self.edges.out_rate_hz();
         let mut window = self.edges.load(&mut self.buffers, snippet, window_start);
@@ -94,6 +94,6 @@ impl PrachSearch {
         let mut around = PowerAround { window_start, rate_hz, power, noise, level: 0.0 };
         let inside = around.inside();
         around.level = around.mean(inside.start, inside.end) - noise;
-        (around.level > 0.0).then_some(around)
+        around
     }
 }

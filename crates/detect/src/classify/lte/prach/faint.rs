@@ -2,6 +2,7 @@
 
 use super::around::PowerAround;
 use super::roots::Match;
+use super::timing::Span;
 use super::{FORMATS_S, HALF_WIDTH_HZ, N_ZC, PrachSearch, SEQUENCE_S, SHORT, Sighting};
 use crate::candidate::{NoiseFloor, Proposal, Snippet};
 use cellwarden_types::{Evidence, Kind, Standard};
@@ -9,14 +10,14 @@ use num_complex::Complex32;
 
 /// Where windows of a faint one begin, from where the gate has it; and how many subcarriers it may be off.
 const FAINT_STARTS_S: [f64; 3] = [0.0, -0.12e-3, 0.12e-3];
-const FAINT_OFFSETS: [f64; 2] = [0.0, 0.5];
+pub(super) const FAINT_OFFSETS: [f64; 2] = [0.0, 0.5];
 /// The strongest sum of tones over the mean of one that is worth more than a first try. Noise passes 30 once in 2,000 tries; a
 /// preamble at -5 dB reaches 300, one at -8.5 dB 80.
 const LEAST_SCORE: f32 = 30.0;
 /// Roots that are tried with the correlator.
 const FAINT_TRIED: usize = 4;
 /// Energy in its bins over the floor's above which a preamble is not faint.
-const FAINT_MOST_RATIO: f64 = 5.0;
+pub(super) const FAINT_MOST_RATIO: f64 = 5.0;
 /// Roots whose preambles are so many lines in time and frequency look like what sweeps over the band (a magnetron, a jammer). That
 /// has this share of its density beside the band where it is surely not noise; where that is not seen, it counts against it.
 const SWEEP_LINES: usize = 3;
@@ -57,19 +58,8 @@ impl PrachSearch {
                     *shows = self.scores.iter().copied().fold(0.0, f32::max) >= LEAST_SCORE * N_ZC as f32;
                 }
                 let found = if *shows { self.faint_root(first) } else { None };
-                if let Some(Match { root, first, lag, peak }) = found.filter(|f| best.is_none_or(|b| f.peak > b.peak)) {
-                    let of = |sums: &[f64]| sums[first + N_ZC] - sums[first];
-                    let (energy, noise) = (of(&self.energy), of(&self.noise));
-                    let bin = first as f64 + (N_ZC / 2) as f64 - (self.window / 2) as f64 + offset;
-                    best = Some(Sighting {
-                        window_start: snippet.start + at as u64,
-                        center_hz: snippet.center_hz + bin * bin_hz,
-                        root,
-                        lag,
-                        peak,
-                        ratio: energy / noise,
-                        excess: energy - noise,
-                    });
+                if let Some(found) = found.filter(|f| best.is_none_or(|b| f.peak > b.peak)) {
+                    best = Some(self.sighting(found, snippet, at, offset));
                 }
             }
         }
@@ -77,8 +67,25 @@ impl PrachSearch {
         self.propose_faint(&best.filter(|b| b.ratio < FAINT_MOST_RATIO)?, snippet, floor)
     }
 
+    /// What a match in the window at `at` of the snippet, loaded with `offset`, shows.
+    pub(super) fn sighting(&self, found: Match, snippet: &Snippet<'_>, at: usize, offset: f64) -> Sighting {
+        let Match { root, first, lag, peak } = found;
+        let of = |sums: &[f64]| sums[first + N_ZC] - sums[first];
+        let (energy, noise) = (of(&self.energy), of(&self.noise));
+        let bin = first as f64 + (N_ZC / 2) as f64 - (self.window / 2) as f64 + offset;
+        Sighting {
+            window_start: snippet.start + at as u64,
+            center_hz: snippet.center_hz + bin * self.rate_hz / self.window as f64,
+            root,
+            lag,
+            peak,
+            ratio: energy / noise,
+            excess: energy - noise,
+        }
+    }
+
     /// The root of a faint one about there whose roots were scored.
-    fn faint_root(&mut self, first: usize) -> Option<Match> {
+    pub(super) fn faint_root(&mut self, first: usize) -> Option<Match> {
         let mut best = self.best_root(first, FAINT_TRIED)?;
         let low = first.saturating_sub(FAINT_REACH);
         for near in (low..=(first + FAINT_REACH).min(self.window - N_ZC)).step_by(FAINT_STEP) {
@@ -91,12 +98,20 @@ impl PrachSearch {
     }
 
     /// A faint preamble: of which format, and from where, most of the power speaks for. Its edges do not show.
-    fn propose_faint(&mut self, sighting: &Sighting, snippet: &Snippet<'_>, floor: &NoiseFloor) -> Option<Proposal> {
-        let around = self.power_around(sighting, snippet, floor)?;
+    pub(super) fn propose_faint(
+        &mut self,
+        sighting: &Sighting,
+        snippet: &Snippet<'_>,
+        floor: &NoiseFloor,
+    ) -> Option<Proposal> {
+        let around = self.power_around(sighting, snippet, floor);
+        if around.level <= 0.0 {
+            return None;
+        }
         if !around.is_steady() {
             return None;
         }
-        let (format, start, end) = self.likeliest_span(sighting, snippet, &around)?;
+        let Span { format, start, end, offset_hz, .. } = self.likeliest_span(sighting, snippet, &around)?;
         let is_a_line = self.is_a_line(sighting.root);
         if !is_a_line && self.crest(sighting, snippet, &around) > MOST_CREST {
             return None;
@@ -107,7 +122,7 @@ impl PrachSearch {
         }
         let length = (end - start) / around.rate_hz;
         let sweep = is_a_line.then(|| Evidence::new("sweeps_as_others_do", 1.0, SWEEP_LLR));
-        let proposal = self.proposal(sighting, &around, (start, end, length), format, sweep);
+        let proposal = self.proposal(&sighting.moved(offset_hz), &around, (start, end, length), format, sweep);
         // One line is no proof of a standard.
         Some(if is_a_line {
             Proposal { standard: Standard::Unknown, kind: Kind::Unknown, ..proposal }

@@ -5,13 +5,16 @@
 //! 839 names the root. A few lags d together propose roots; the correlator with the proposed root decides.
 
 mod around;
+pub mod deep;
 mod faint;
+mod known;
 mod roots;
 mod spectrum;
-mod timing;
+pub mod timing;
 
 use self::around::PowerAround;
 use self::roots::Match;
+use self::timing::Span;
 use crate::candidate::{NoiseFloor, Proposal, Snippet};
 use crate::channelize::{ChannelBuffers, Channelizer};
 use crate::fft;
@@ -51,7 +54,7 @@ const LAG_POINTS: usize = 2048;
 /// Points of a short transform.
 const SHORT: usize = 64;
 /// Edges by the sequence that are farther from those of the power are not its own.
-const NEAR_EDGES_S: f64 = 80e-6;
+const NEAR_EDGES_S: f64 = 250e-6;
 /// Window in which a preamble's edges are sought: the longest format on both sides of a window.
 const EDGE_WINDOW_S: f64 = 6.4e-3;
 
@@ -73,6 +76,7 @@ pub struct PrachSearch {
     power: Vec<f32>,
     product: Vec<Complex32>,
     padded: Vec<Complex32>,
+    white: Vec<Complex32>,
     scores: Vec<f32>,
     references: HashMap<usize, Vec<Complex32>>,
     /// One period of a sequence, what is left of samples without it, and running sums of what that gains.
@@ -87,7 +91,7 @@ pub struct PrachSearch {
 
 /// A preamble that one window shows.
 #[derive(Clone, Copy, Debug)]
-struct Sighting {
+pub struct Sighting {
     /// First sample of the window.
     window_start: u64,
     center_hz: f64,
@@ -98,6 +102,13 @@ struct Sighting {
     /// Mean power of its bins over the floor, and above it (density).
     ratio: f64,
     excess: f64,
+}
+
+impl Sighting {
+    /// The same at a frequency that is known better.
+    fn moved(&self, by_hz: f64) -> Self {
+        Self { center_hz: self.center_hz + by_hz, ..*self }
+    }
 }
 
 impl PrachSearch {
@@ -134,6 +145,7 @@ impl PrachSearch {
             power: vec![0.0; window],
             product: vec![Complex32::ZERO; N_ZC],
             padded: vec![Complex32::ZERO; LAG_POINTS],
+            white: Vec::with_capacity(N_ZC),
             scores: vec![0.0; N_ZC],
             references: HashMap::new(),
             period: Vec::new(),
@@ -254,7 +266,10 @@ impl PrachSearch {
 
     /// A preamble with the edges that the power in its band shows.
     fn propose(&mut self, sighting: &Sighting, snippet: &Snippet<'_>, floor: &NoiseFloor) -> Option<Proposal> {
-        let around = self.power_around(sighting, snippet, floor)?;
+        let around = self.power_around(sighting, snippet, floor);
+        if around.level <= 0.0 {
+            return None;
+        }
         let (start, end) = around.edges();
         let seconds = (end - start) / around.rate_hz;
         // The duration that the standard has; what is neither is no preamble, whatever correlates.
@@ -269,14 +284,20 @@ impl PrachSearch {
         let fits = (seconds - nominal).abs() < 40e-6;
         let misfit = Evidence::new("duration_misfit_us", (seconds - nominal) * 1e6, if fits { 1.0 } else { -1.0 });
         // Its power shows the edges; its sequence shows them better.
-        let near = |&(likeliest, from, to): &(u8, f64, f64)| {
+        let near = |span: &Span| {
             let reach = NEAR_EDGES_S * around.rate_hz;
-            likeliest == format && (from - start).abs() < reach && (to - end).abs() < reach
+            (span.start - start).abs() < reach && (span.end - end).abs() < reach
         };
-        let span = if fits { self.likeliest_span(sighting, snippet, &around).filter(near) } else { None };
-        let (start, end) = span.map_or((start, end), |(_, from, to)| (from, to));
-        let length = if fits { nominal } else { seconds };
-        Some(self.proposal(sighting, &around, (start, end, length), format, Some(misfit)))
+        Some(match self.likeliest_span(sighting, snippet, &around).filter(near) {
+            Some(Span { format, start, end, offset_hz, .. }) => {
+                let length = (end - start) / around.rate_hz;
+                self.proposal(&sighting.moved(offset_hz), &around, (start, end, length), format, Some(misfit))
+            }
+            None => {
+                let length = if fits { nominal } else { seconds };
+                self.proposal(sighting, &around, (start, end, length), format, Some(misfit))
+            }
+        })
     }
 
     /// What is said of a preamble from `start` to `end` of the power around it, `length` seconds long.

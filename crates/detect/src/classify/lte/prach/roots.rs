@@ -3,6 +3,7 @@
 use super::{GLANCE, GLANCE_LEAST, LEAST_PEAK, N_ZC, PrachSearch};
 use num_complex::Complex32;
 use rustfft::Fft;
+use std::ops::Range;
 
 /// Roots that are tried with the correlator.
 const TRIED: usize = 2;
@@ -11,6 +12,9 @@ const LAGS: usize = 8;
 /// The first lag's strongest tone over the mean of its tones that is worth the other lags. Noise passes 30 once in 10^10
 /// places; a preamble at 0 dB reaches 150.
 const LEAST_TONE: f32 = 30.0;
+
+/// Parts of a preamble's band in which the power is made the same.
+const WHITE_PARTS: usize = 16;
 
 /// A root that correlates with a window's bins.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +84,39 @@ impl PrachSearch {
             }
         }
         true
+    }
+
+    /// Copies bins `first .. first + 839` with the same power all over: what is stronger in a part of the band must not speak for
+    /// all of it. Unlike phases alone, this leaves a preamble that is weaker than the noise as clear as it is.
+    pub(super) fn whiten(&mut self, first: usize) {
+        let bins = &self.spectrum[first..first + N_ZC];
+        self.white.clear();
+        for part in 0..WHITE_PARTS {
+            let part = &bins[part * N_ZC / WHITE_PARTS..(part + 1) * N_ZC / WHITE_PARTS];
+            let power = part.iter().map(Complex32::norm_sqr).sum::<f32>() / part.len() as f32;
+            let scale = 1.0 / power.max(f32::MIN_POSITIVE).sqrt();
+            self.white.extend(part.iter().map(|z| z * scale));
+        }
+    }
+
+    /// Adds the tones of more lags of the whitened bins to the scores, whose mean in noise is the number of lags. Gives the
+    /// greatest score.
+    pub(super) fn add_lags(&mut self, lags: Range<usize>) -> f32 {
+        for lag in lags {
+            for (p, (a, b)) in self.product.iter_mut().zip(self.white[lag..].iter().zip(&self.white)) {
+                *p = a * b.conj();
+            }
+            self.product[N_ZC - lag..].fill(Complex32::ZERO);
+            self.tones.process_with_scratch(&mut self.product, &mut self.scratch);
+            let scale = 1.0 / (N_ZC - lag) as f32;
+            let mut at = 0;
+            for score in &mut self.scores[1..] {
+                at += lag;
+                at -= if at >= N_ZC { N_ZC } else { 0 };
+                *score += self.product[at].norm_sqr() * scale;
+            }
+        }
+        self.scores[1..].iter().copied().fold(0.0, f32::max)
     }
 
     /// Whether the product may hold a tone that is worth the rest.

@@ -54,16 +54,23 @@ impl PrachSearch {
 
     /// The spectrum of a window, shifted down by a part of a bin, and its running sums.
     pub(super) fn load(&mut self, iq: &[Complex32], bins_down: f64) {
+        self.load_folded(iq, 0, bins_down);
+    }
+
+    /// The same of a whole preamble, whose prefix of so many samples and repeated sequence are added to the window behind the
+    /// prefix: that is 0.5 dB of format 0, and 3.5 of format 2.
+    pub(super) fn load_folded(&mut self, iq: &[Complex32], prefix: usize, bins_down: f64) {
         let n = self.window;
-        self.spectrum.copy_from_slice(iq);
-        if bins_down != 0.0 {
-            let step = -std::f64::consts::TAU * bins_down / n as f64;
-            let turn = Complex64::from_polar(1.0, step);
-            let mut phase = Complex64::new(1.0, 0.0);
-            for z in &mut self.spectrum {
-                *z *= Complex32::new(phase.re as f32, phase.im as f32);
-                phase *= turn;
-            }
+        let step = -std::f64::consts::TAU * bins_down / n as f64;
+        let turn = Complex64::from_polar(1.0, step);
+        let mut phase = Complex64::from_polar(1.0, -step * prefix as f64);
+        self.spectrum.fill(Complex32::ZERO);
+        let mut at = (n - prefix % n) % n;
+        for z in iq {
+            let z = if bins_down == 0.0 { *z } else { z * Complex32::new(phase.re as f32, phase.im as f32) };
+            self.spectrum[at] += z;
+            phase *= turn;
+            at = if at + 1 == n { 0 } else { at + 1 };
         }
         self.fft.process_with_scratch(&mut self.spectrum, &mut self.scratch);
         self.spectrum.rotate_right(n / 2); // lowest frequency first
