@@ -5,6 +5,7 @@
 //! and when it may be, by a correlator that needs 7 dB less than a search of everything.
 
 use cellwarden_standards::lte::{PRACH_FORMATS, PRACH_ROOTS_839, SUBFRAME_TS, TS_PER_SECOND};
+use cellwarden_types::Hertz;
 use serde::{Deserialize, Serialize};
 
 const SEQUENCE_S: f64 = 0.8e-3;
@@ -47,9 +48,81 @@ pub struct LearnedPrach {
     pub subframes: [u32; SUBFRAMES],
     /// Others' preambles at this place since the last of its own.
     pub others: u32,
+    /// Whether it was configured: then its roots are all, and it is not forgotten.
+    #[serde(default)]
+    pub is_configured: bool,
     /// When its subframes begin, by the receiver's clock; not known after a restart until a preamble is heard.
     #[serde(skip)]
     pub timing: Option<Timing>,
+}
+
+/// A base station of which the network's plan, or a survey, tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownPrach {
+    /// Middle of the six resource blocks of its preambles.
+    pub center: Hertz,
+    /// Preamble format, 0 to 3.
+    #[serde(default)]
+    pub format: u8,
+    /// Physical roots, 1 to 838, of its 64 preambles.
+    pub roots: Vec<u16>,
+}
+
+impl KnownPrach {
+    /// That such a base station can be.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { center, format, roots } = self;
+        if !(center.0.is_finite() && center.0 > 0.0) {
+            return Err(format!("center: {center} is no frequency"));
+        }
+        if *format > 3 {
+            return Err(format!("format: {format}: LTE's long preambles have formats 0 to 3"));
+        }
+        if roots.is_empty() || roots.len() > ROOTS_MOST {
+            return Err(format!("roots: {}: a base station has 1 to {ROOTS_MOST}", roots.len()));
+        }
+        match roots.iter().find(|root| place_of(**root).is_none()) {
+            Some(root) => Err(format!("roots: {root} is not from 1 to 838")),
+            None => Ok(()),
+        }
+    }
+
+    /// As one of which nothing was heard yet.
+    fn learned(&self) -> LearnedPrach {
+        LearnedPrach {
+            center_hz: self.center.0,
+            format: self.format,
+            roots: self.roots.iter().map(|&root| LearnedRoot { root, heard: 0 }).collect(),
+            subframes: [0; SUBFRAMES],
+            others: 0,
+            is_configured: true,
+            timing: None,
+        }
+    }
+
+    /// Adds it to what was learned, or marks what was learned of it.
+    pub fn teach(&self, learned: &mut Vec<LearnedPrach>) {
+        let is_it = |l: &&mut LearnedPrach| {
+            l.format == self.format
+                && (l.center_hz - self.center.0).abs() < SAME_PLACE_HZ
+                && l.roots.iter().all(|r| self.roots.contains(&r.root))
+        };
+        match learned.iter_mut().find(is_it) {
+            Some(known) => {
+                known.is_configured = true;
+                for &root in &self.roots {
+                    if !known.roots.iter().any(|r| r.root == root) {
+                        known.roots.push(LearnedRoot { root, heard: 0 });
+                    }
+                }
+            }
+            None => learned.push(self.learned()),
+        }
+    }
 }
 
 /// A root sequence (TS 36.211 5.7.2).
@@ -152,6 +225,7 @@ impl LearnedPrach {
             roots: vec![LearnedRoot { root: heard.root, heard: 1 }],
             subframes,
             others: 0,
+            is_configured: false,
             timing: Some(Timing::new(heard)),
         }
     }
@@ -175,7 +249,7 @@ impl LearnedPrach {
         let Some(last) = (0..places.len()).max_by_key(|&i| after(i)) else { return Vec::new() };
         let first = places[(last + 1) % places.len()];
         let span = (places[last] + count - first) % count + 1;
-        let slack = (10 / self.heard().max(1)) as usize;
+        let slack = if self.is_configured { 0 } else { (10 / self.heard().max(1)) as usize };
         let total = (span + 2 * slack).min(ROOTS_MOST).min(count);
         (0..total).map(|i| PRACH_ROOTS_839[(first + count - slack + i) % count]).collect()
     }
@@ -184,6 +258,11 @@ impl LearnedPrach {
     pub fn is_occasion(&self, subframe: usize) -> bool {
         let frame = SUBFRAMES / 2;
         self.subframes[subframe % SUBFRAMES] + self.subframes[(subframe + frame) % SUBFRAMES] > 0
+    }
+
+    fn occasions_a_second(&self) -> f64 {
+        let each = (0..SUBFRAMES).filter(|&s| self.is_occasion(s)).count();
+        each as f64 / (SUBFRAMES as f64 * SUBFRAME_S)
     }
 
     /// Whether a preamble may be one of its own, by place, format and root, where its subframes are not known.
@@ -314,30 +393,44 @@ impl Carriers {
         self.known.iter().any(|k| k.timing.is_some())
     }
 
-    /// When preambles may begin from `from_s` until before `to_s`, where subframes are known, in order.
-    pub fn occasions(&self, from_s: f64, to_s: f64) -> Vec<Occasion> {
-        let mut all = Vec::new();
-        for base_station in &self.known {
+    /// When preambles may begin from `from_s` until before `to_s`, where subframes are known, in order. `cores_of` says what an
+    /// occasion a second with so many roots costs; the best known base stations share `most_cores`, and the occasions of others
+    /// are only counted.
+    pub fn occasions(
+        &self,
+        (from_s, to_s): (f64, f64),
+        most_cores: f64,
+        cores_of: impl Fn(usize) -> f64,
+    ) -> (Vec<Occasion>, u64) {
+        let (mut all, mut skipped, mut cores) = (Vec::new(), 0, 0.0);
+        let mut best: Vec<&LearnedPrach> = self.known.iter().collect();
+        best.sort_by_key(|k| std::cmp::Reverse(k.heard()));
+        for base_station in best {
             let Some(timing) = base_station.timing.filter(|t| t.is_known_at(from_s)) else { continue };
-            let each = (0..SUBFRAMES).filter(|&s| base_station.is_occasion(s)).count();
-            let an_hour = each as f64 * 3600.0 / (SUBFRAMES as f64 * SUBFRAME_S);
+            let a_second = base_station.occasions_a_second();
             let roots = base_station.likely_roots();
+            cores += a_second * cores_of(roots.len());
             for n in timing.nearest(from_s)..=timing.nearest(to_s) {
                 let (start_s, sigma_s) = timing.of(n);
                 let subframe = (timing.subframe as i64 + n).rem_euclid(SUBFRAMES as i64) as usize;
-                if base_station.is_occasion(subframe) && (from_s..to_s).contains(&start_s) {
-                    all.push(Occasion {
-                        base_station: base_station.clone(),
-                        start_s,
-                        sigma_s,
-                        roots: roots.clone(),
-                        tests_an_hour: an_hour,
-                    });
+                if !base_station.is_occasion(subframe) || !(from_s..to_s).contains(&start_s) {
+                    continue;
                 }
+                if cores > most_cores {
+                    skipped += 1;
+                    continue;
+                }
+                all.push(Occasion {
+                    base_station: base_station.clone(),
+                    start_s,
+                    sigma_s,
+                    roots: roots.clone(),
+                    tests_an_hour: 3600.0 * a_second,
+                });
             }
         }
         all.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
-        all
+        (all, skipped)
     }
 
     /// Learns from a preamble that was heard, and says what is likeliest of it.
@@ -351,9 +444,9 @@ impl Carriers {
         for other in self.known.iter_mut().filter(|k| k.is_at(heard)) {
             other.others += 1;
         }
-        self.known.retain(|k| k.others < OTHERS_MOST);
+        self.known.retain(|k| k.is_configured || k.others < OTHERS_MOST);
         if self.known.len() == MOST {
-            let least = (0..MOST).min_by_key(|&i| self.known[i].heard()).unwrap_or(0);
+            let least = (0..MOST).min_by_key(|&i| (self.known[i].is_configured, self.known[i].heard())).unwrap_or(0);
             self.known.remove(least);
         }
         self.known.push(LearnedPrach::new(heard));

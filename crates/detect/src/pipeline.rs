@@ -1,7 +1,7 @@
 //! The whole path of one sensor's samples: block → rows → floor → segments → proposals → bursts.
 
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
-use crate::carrier::{Carriers, HeardPreamble, LearnedPrach};
+use crate::carrier::{Carriers, HeardPreamble, KnownPrach, LearnedPrach};
 use crate::classify::gsm::GsmClassifier;
 use crate::classify::leftover;
 use crate::classify::lte::prach::deep::DeepSearch;
@@ -92,6 +92,8 @@ pub struct SampleCounts {
     pub unusable: u64,
     /// Of those, only looked at for energy.
     pub deep_skipped: u64,
+    /// Places at which a faint preamble may have been, and that were not searched because others were likelier.
+    pub places_skipped: u64,
 }
 
 /// Detects bursts in one sensor's stream. Give it blocks in order; it keeps what it needs.
@@ -146,6 +148,8 @@ struct Stream {
     /// Base stations of this band, and the first sample, from the origin, at which their occasions were not looked at.
     carriers: Carriers,
     occasions_next: u64,
+    /// Places that were not searched because others were likelier.
+    places_skipped: u64,
     classifiers: Classifiers,
 }
 
@@ -225,6 +229,7 @@ impl Detector {
     pub fn finish(&mut self, out: &mut Vec<Burst>) {
         self.work_off(out);
         for stream in self.parked.drain(..).chain(self.stream.take()) {
+            self.counts.places_skipped += stream.places_skipped();
             stream.remember(&mut self.remembered);
             self.base_stations.extend(stream.carriers.into_known());
         }
@@ -237,6 +242,7 @@ impl Detector {
         if let Some(left) = self.stream.take() {
             if self.parked.len() == PARKED_MOST {
                 let oldest = self.parked.remove(0);
+                self.counts.places_skipped += oldest.places_skipped();
                 oldest.remember(&mut self.remembered);
                 self.base_stations.extend(oldest.carriers.into_known());
             }
@@ -269,7 +275,9 @@ impl Detector {
 
     /// What happened to the samples so far.
     pub fn counts(&self) -> SampleCounts {
-        self.counts
+        let streams = self.parked.iter().chain(&self.stream);
+        let places_skipped = self.counts.places_skipped + streams.map(Stream::places_skipped).sum::<u64>();
+        SampleCounts { places_skipped, ..self.counts }
     }
 
     /// Noise density in the middle of the band that is watched now, in dBFS/Hz, once there is a floor.
@@ -292,9 +300,9 @@ impl Detector {
         self.swapped.mirrored_bursts()
     }
 
-    /// What lies in these samples of the recording does not count for [`iq_swapped`](Self::iq_swapped): a burst that was
-    /// added to the samples is as it should be whatever the receiver does.
-    pub fn except_from_swap_test(&mut self, samples: Range<u64>) {
+    /// Nothing is learned of the receiver and of base stations from what lies in these samples of the recording: it was added to
+    /// them.
+    pub fn except_from_learning(&mut self, samples: Range<u64>) {
         self.swapped.except(samples);
     }
 
@@ -333,6 +341,11 @@ impl Detector {
     pub fn restore(&mut self, state: DetectorState) {
         self.remembered = state.floors;
         self.base_stations = state.base_stations;
+    }
+
+    /// Tells it of base stations, before samples come.
+    pub fn teach(&mut self, base_stations: &[KnownPrach]) {
+        base_stations.iter().for_each(|b| b.teach(&mut self.base_stations));
     }
 
     /// Mean level between two frequencies over the last visit of the tuning at `center`, noise included, in dBFS; none if
@@ -411,6 +424,7 @@ impl Stream {
             deep_next: 0,
             carriers: Carriers::from_known(own),
             occasions_next: 0,
+            places_skipped: 0,
             classifiers: Classifiers {
                 gsm: GsmClassifier::new(rate, center),
                 prach: PrachSearch::new(rate),
@@ -612,13 +626,17 @@ impl Stream {
             let snippet = Snippet { iq: &parts.iq, start: begin, rate_hz: self.rate.0, center_hz: self.center.0 };
             let Some(mut found) = prach.search_faint(&snippet, &self.noise, from, center_hz) else { return false };
             if parts.is_new_faint(&found, begin as f64 - 0.1 * self.rate.0) {
-                swapped.doubt(&mut found);
-                self.hear(&mut found);
+                self.learn(&mut found, swapped);
                 out.push(self.burst(found, sensor));
             }
             false
         });
         self.faint = waiting;
+    }
+
+    /// What its gate and its base stations pointed at beyond their budgets.
+    fn places_skipped(&self) -> u64 {
+        self.places_skipped + self.gate.as_ref().map_or(0, PreambleGate::skipped)
     }
 
     /// Where occasions of base stations are waited for, from the origin.
@@ -632,7 +650,14 @@ impl Stream {
     }
 
     /// Looks at the occasions of base stations whose subframes are known, as far as all that stands out is judged.
-    fn search_occasions(&mut self, sensor: &Arc<str>, swapped: &mut SwapTest, all: bool, out: &mut Vec<Burst>) {
+    fn search_occasions(
+        &mut self,
+        sensor: &Arc<str>,
+        search_cores: f64,
+        swapped: &mut SwapTest,
+        all: bool,
+        out: &mut Vec<Burst>,
+    ) {
         let rate = self.rate.0;
         let margin = (FAINT_MARGIN_S * rate) as u64;
         let known = if all { self.ring.end() } else { self.frame_start(self.frames_done) };
@@ -644,7 +669,11 @@ impl Stream {
         }
         self.occasions_next = end - self.origin;
         let (from_s, to_s) = (self.seconds_at(begin as f64), self.seconds_at(end as f64));
-        for occasion in self.carriers.occasions(from_s, to_s) {
+        let Some(prach) = &self.classifiers.prach else { return };
+        let cores_of = |roots: usize| prach.seconds_of_occasion(roots);
+        let (occasions, skipped) = self.carriers.occasions((from_s, to_s), search_cores, cores_of);
+        self.places_skipped += skipped;
+        for occasion in occasions {
             let start = occasion.start_s * rate - self.lost_before as f64;
             let center_hz = occasion.base_station.center_hz;
             let parts = &mut self.classifiers;
@@ -664,10 +693,17 @@ impl Stream {
             let sighting = prach.sight_known(&snippet, &self.noise, &occasion.base_station, place, sought);
             let found = sighting.and_then(|s| prach.propose_known(&s, &snippet, &self.noise, &occasion.base_station));
             if let Some(mut found) = found.filter(|f| parts.is_new_faint(f, first as f64 - 0.1 * rate)) {
-                swapped.doubt(&mut found);
-                self.hear(&mut found);
+                self.learn(&mut found, swapped);
                 out.push(self.burst(found, sensor));
             }
+        }
+    }
+
+    /// What a proposal says of the stream, and the stream of it.
+    fn learn(&mut self, found: &mut Proposal, swapped: &SwapTest) {
+        swapped.doubt(found);
+        if swapped.takes(found.start.max(0.0) as u64, found.count as u64) {
+            self.hear(found);
         }
     }
 
@@ -719,8 +755,7 @@ impl Stream {
         self.deep_next = first + count * step - self.origin;
         for mut proposal in found {
             if self.classifiers.is_new_faint(&proposal, from as f64 - 0.1 * self.rate.0) {
-                swapped.doubt(&mut proposal);
-                self.hear(&mut proposal);
+                self.learn(&mut proposal, swapped);
                 out.push(self.burst(proposal, sensor));
             }
         }
@@ -771,7 +806,7 @@ impl Stream {
         self.pending.drain(..from);
         self.search_faint(sensor, swapped, all, out);
         self.search_everywhere(sensor, swapped, all, out);
-        self.search_occasions(sensor, swapped, all, out);
+        self.search_occasions(sensor, config.search_cores, swapped, all, out);
         costs.classify += began.elapsed();
     }
 
@@ -834,7 +869,8 @@ impl Stream {
                 }
                 let before = proposals.len();
                 let near = snippet.around(&segment.region, margin);
-                parts.shared.compare_references(!swapped.is_settled() && swapped.takes(&segment.region));
+                let counts = swapped.takes(segment.region.start, segment.region.count);
+                parts.shared.compare_references(!swapped.is_settled() && counts);
                 parts.shared.classify(&segment.region, &near, &self.noise, &mut proposals);
                 *claimed = proposals.len() > before;
             }
@@ -849,8 +885,7 @@ impl Stream {
         }
         proposals.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.low_hz.total_cmp(&b.low_hz)));
         for mut proposal in proposals {
-            swapped.doubt(&mut proposal);
-            self.hear(&mut proposal);
+            self.learn(&mut proposal, swapped);
             out.push(self.burst(proposal, sensor));
         }
     }

@@ -22,6 +22,12 @@ const LAGS: f64 = 1.5 * N_ZC as f64;
 const LEAST_KNOWN_PEAK: f64 = 24.0;
 
 impl PrachSearch {
+    /// About what an occasion with so many roots costs, in seconds of a core: two transforms, the tones of an unknown root, and two
+    /// correlations for each root, as a benchmark shows them on a processor of 2021.
+    pub fn seconds_of_occasion(&self, roots: usize) -> f64 {
+        OFFSETS.len() as f64 * (1e-8 * self.window as f64 + 1e-4 + 1.2e-5 * roots as f64)
+    }
+
     /// What the correlator shows of a known base station at the occasion that begins at sample `start` of the recording, known to
     /// `sigma` samples. The snippet holds that occasion.
     pub fn sight_known(
