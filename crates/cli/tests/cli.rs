@@ -221,7 +221,7 @@ fn info_draws_a_picture() {
 fn what_was_learned_is_kept_and_shown() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = path(folder.path(), "learned");
-    let recording = common::golden("lte.sigmf-meta").display().to_string();
+    let recording = format!("a-west={}", common::golden("lte.sigmf-meta").display());
     for heard in 1..=2 {
         good(&["replay", "--state", &state, &recording]);
         let (text, _) = good(&["learned", "--json", &state]);
@@ -229,9 +229,9 @@ fn what_was_learned_is_kept_and_shown() {
         assert_eq!(text.lines().count(), 1, "{text}");
         assert_eq!(line["base_station"]["roots"], serde_json::json!([{"root": 1, "heard": heard}]), "{text}");
     }
-    let (table, _) = good(&["learned", &path(folder.path(), "learned/lte.json")]);
+    let (table, _) = good(&["learned", &path(folder.path(), "learned/a-west.json")]);
     assert!(table.contains("902.0") && table.contains("1 subframe"), "{table}");
-    fs::write(path(folder.path(), "learned/lte.json"), "{}").expect("writes");
+    fs::write(path(folder.path(), "learned/a-west.json"), "{}").expect("writes");
     assert!(refused(&["learned", &state], 1).contains("delete it to start anew"));
     assert!(refused(&["replay", "--state", &state, &recording], 2).contains("delete it to start anew"));
     assert!(refused(&["learned", &path(folder.path(), "none")], 2).contains("--state"));

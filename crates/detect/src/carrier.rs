@@ -6,6 +6,7 @@
 
 use cellwarden_standards::lte::{PRACH_FORMATS, PRACH_ROOTS_839, SUBFRAME_TS, TS_PER_SECOND};
 use cellwarden_types::Hertz;
+use cellwarden_types::units::hertz_or_text;
 use serde::{Deserialize, Serialize};
 
 const SEQUENCE_S: f64 = 0.8e-3;
@@ -61,6 +62,7 @@ pub struct LearnedPrach {
 #[serde(deny_unknown_fields)]
 pub struct KnownPrach {
     /// Middle of the six resource blocks of its preambles.
+    #[serde(deserialize_with = "hertz_or_text")]
     pub center: Hertz,
     /// Preamble format, 0 to 3.
     #[serde(default)]

@@ -101,6 +101,31 @@ fn preambles_with_a_long_prefix_are_found_at_minus_12_db() {
     assert_heard(&BaseStation { format: 1, roots: vec![56, 783], n_cs: 26, offset_s: 2.1e-3 }, 24, 3);
 }
 
+/// Place and subframes are known, the root is none that was heard: at -8.5 dB.
+#[test]
+fn a_strange_root_at_a_known_place_is_found_at_minus_8_5_db() {
+    let base_station = BaseStation { format: 0, roots: vec![129], n_cs: 13, offset_s: 1.3e-3 };
+    let mut air = Air::noise(RATE_HZ, LTE_HZ, seconds(112), 8);
+    send(&mut air, &base_station, (12, 0), 0.0);
+    let format = &lte_tables::PRACH_FORMATS[0];
+    let mut starts = Vec::new();
+    for i in 12..112 {
+        let start_s = ((SPACING * i + 1) as f64 * OCCASION_S + base_station.offset_s) * (1.0 + RADIO_ERROR);
+        // Far from the one that is known, and none that is a line or two across its band.
+        let root = 30 + 7 * i % 350;
+        let burst = lte::prach(format, (root, air.rng.random_range(0..839)), (4, 15));
+        let hz = LTE_HZ * (1.0 + RADIO_ERROR) + air.rng.random_range(-300.0..300.0);
+        let span = (start_s, burst.seconds());
+        air.add(&Wave::Ofdm(burst), span, hz, (-8.5, lte_tables::PRACH_HZ));
+        starts.push(start_s);
+    }
+    let bursts = preambles(air.detect().1);
+    let found = errors_us(&starts, &bursts).len();
+    println!("{found} of {}", starts.len());
+    assert!(tail_bound(found, starts.len(), 0.99) > 1e-3, "{found}");
+    assert!(bursts.len() <= starts.len() + 12, "{}", bursts.len());
+}
+
 /// What tells the figures above from those of a detector that learned nothing.
 #[test]
 fn without_a_clear_one_hardly_any_is_found() {
