@@ -16,4 +16,6 @@ pub mod country;
 pub mod gsm;
 pub mod lte;
 mod lte_phi;
+mod lte_uplink;
 mod prach_roots;
+pub mod pseudo_random;
