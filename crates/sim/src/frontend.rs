@@ -3,7 +3,7 @@
 use crate::scene::Sensor;
 use cellwarden_types::{SampleFormat, undb};
 use num_complex::Complex32;
-use rand::{Rng, RngCore, SeedableRng};
+use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Input level that reads 0 dBFS where the site file says nothing.
@@ -82,7 +82,7 @@ pub fn full_scale_dbm(sensor: &Sensor) -> f64 {
 }
 
 /// A generator for stream `stream` of a seed.
-pub(crate) fn stream(seed: u64, stream: u64) -> impl Rng {
+pub(crate) fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);
     rng

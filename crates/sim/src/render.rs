@@ -156,6 +156,9 @@ impl Receiver {
             if let Some(channel) = emission.channel {
                 put("channel", channel.into());
             }
+            for (key, value) in &emission.notes {
+                put(key, value.clone());
+            }
             match emission.sender {
                 Sender::Phone(i) => {
                     let phone = &scene.file.phone[i];

@@ -138,6 +138,19 @@ fn walls_and_blocks_come_from_the_site_file() {
 }
 
 #[test]
+fn golden_recordings_come_out_byte_for_byte() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden");
+    for name in ["gsm", "lte"] {
+        let dir = tempfile::tempdir().unwrap();
+        let scene = golden.join(format!("{name}.scene.toml"));
+        let made = cellwarden_sim::simulate(&scene, dir.path(), &mut |_| {}).unwrap();
+        let kept = golden.join(format!("{name}.sigmf-data"));
+        assert!(std::fs::read(made[0].with_extension("sigmf-data")).unwrap() == std::fs::read(kept).unwrap(), "{name}");
+        assert_eq!(truth(&made[0]), truth(&golden.join(format!("{name}.sigmf-meta"))), "{name}");
+    }
+}
+
+#[test]
 fn the_corridor_is_a_scene() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/corridor/scene.toml");
     let scene = cellwarden_sim::Scene::load(&path).unwrap();

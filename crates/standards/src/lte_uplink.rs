@@ -76,7 +76,7 @@ pub fn prach_preamble(root_index: usize, n_cs: u16, index: usize) -> (usize, usi
 
 /// The same over any table of roots; TS 38.211 clause 6.3.3.1 counts alike.
 pub(crate) fn preamble_of(roots: &[u16], n_zc: u16, root_index: usize, n_cs: u16, index: usize) -> (usize, usize) {
-    let shifts = if n_cs == 0 { 1 } else { usize::from(n_zc / n_cs) };
+    let shifts = usize::from(n_zc.checked_div(n_cs).unwrap_or(1));
     let root = roots[(root_index + index / shifts) % roots.len()];
     (usize::from(root), index % shifts * usize::from(n_cs))
 }
@@ -266,7 +266,7 @@ pub fn pucch_shifts(cell_id: u16, slot: usize) -> [usize; SLOT_SYMBOLS] {
 /// n_PRS(n_s): the cell's part of the cyclic shift of the PUSCH's reference signal in a slot (0..20) of a frame.
 /// TS 36.211 clause 5.5.2.1.1, with Delta_ss 0.
 pub fn pusch_dmrs_shift(cell_id: u16, slot: usize) -> usize {
-    let c_init = (u32::from(cell_id) / 30 << 5) + u32::from(cell_id) % 30;
+    let c_init = ((u32::from(cell_id) / 30) << 5) + u32::from(cell_id) % 30;
     let c = pseudo_random::bits(c_init, 8 * SLOT_SYMBOLS * FRAME_SLOTS);
     let at = 8 * SLOT_SYMBOLS * slot;
     pseudo_random::number(&c[at..at + 8]) as usize

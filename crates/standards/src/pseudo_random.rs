@@ -36,8 +36,8 @@ mod tests {
         let n = SKIPPED + length;
         let (mut x1, mut x2) = (vec![0u8; n + 31], vec![0u8; n + 31]);
         x1[0] = 1;
-        for i in 0..31 {
-            x2[i] = (c_init >> i & 1) as u8;
+        for (i, x) in x2.iter_mut().take(31).enumerate() {
+            *x = ((c_init >> i) & 1) as u8;
         }
         for i in 0..n {
             x1[i + 31] = (x1[i + 3] + x1[i]) % 2;
