@@ -2,7 +2,7 @@
 
 use crate::SimError;
 use crate::activity::{Emission, Sender, activity_of, emissions, streams};
-use crate::channel::{Fading, normal, path_loss_db};
+use crate::channel::{Paths, delay_profile, normal, path_loss_db};
 use crate::frontend::{Frontend, full_scale_dbm, stream};
 use crate::scene::{FadingKind, Scene};
 use crate::wave::{Wave, mix};
@@ -18,11 +18,13 @@ use std::path::{Path, PathBuf};
 const BLOCK: usize = 1 << 17;
 /// Samples over which a fading gain stays the same: at 10 Msps 13 us.
 const FADE_RUN: usize = 128;
+/// Time over which the gains of several paths stay the same.
+const PATHS_RUN_S: f64 = 5e-6;
 
 /// From one sender to one sensor.
 struct Link {
     amplitude: f64,
-    fading: Fading,
+    paths: Paths,
 }
 
 /// What a sensor receives, and what became of it.
@@ -40,9 +42,10 @@ struct Receiver {
 /// One emission's samples in the block that is being made.
 struct Piece {
     emission: usize,
-    /// Where they lie in the block.
-    at: Range<usize>,
-    samples: Vec<Complex32>,
+    /// Where they begin in the block.
+    at: usize,
+    /// Equally many for each path, in the order of their delays.
+    paths: Vec<Vec<Complex32>>,
 }
 
 fn sender_index(scene: &Scene, sender: Sender) -> usize {
@@ -66,9 +69,17 @@ fn links(scene: &Scene, sensor: usize) -> Vec<Link> {
             let shadowing_db = scene.file.propagation.shadowing_db * normal(&mut rng);
             let loss_db = path_loss_db(scene, at, listener.position, hz) + shadowing_db;
             let amplitude = undb(-loss_db - full_scale_dbm(listener)).sqrt();
-            Link { amplitude, fading: Fading::new(fading, doppler_hz, &mut rng) }
+            Link { amplitude, paths: Paths::new(fading, doppler_hz, &mut rng) }
         })
         .collect()
+}
+
+/// How a sender's links vary.
+fn fading_of(scene: &Scene, sender: Sender) -> FadingKind {
+    match sender {
+        Sender::Phone(i) => scene.file.phone[i].fading,
+        Sender::Interferer(_) => FadingKind::None,
+    }
 }
 
 /// The samples from the first at or after `start_s` to the last before `end_s`.
@@ -81,20 +92,25 @@ impl Piece {
     fn render(scene: &Scene, emission: &Emission, (index, wave): (usize, &Wave), block: &Range<u64>) -> Option<Self> {
         let rate = scene.file.rate.0;
         let margin = wave.margin_s();
-        let end_s = emission.start_s + emission.duration_s;
+        let profile = delay_profile(fading_of(scene, emission.sender));
+        let latest_s = profile.last().map_or(0.0, |&(delay_s, _)| delay_s);
+        let end_s = emission.start_s + emission.duration_s + latest_s;
         let span = sample_range(emission.start_s - margin, end_s + margin, rate, u64::MAX);
         let (from, to) = (span.start.max(block.start), span.end.min(block.end));
         if from >= to {
             return None;
         }
-        let mut samples = vec![Complex32::default(); (to - from) as usize];
-        let since_s = from as f64 / rate - emission.start_s;
-        wave.render(since_s, 1.0 / rate, emission.duration_s, &mut samples);
         let offset_hz = emission.carrier_hz - scene.file.center.0;
-        mix(&mut samples, offset_hz, 1.0 / rate, emission.turns + offset_hz * since_s);
         let amplitude = undb(emission.eirp_dbm).sqrt() as f32;
-        samples.iter_mut().for_each(|x| *x *= amplitude);
-        Some(Self { emission: index, at: (from - block.start) as usize..(to - block.start) as usize, samples })
+        let paths = profile.iter().map(|&(delay_s, _)| {
+            let mut samples = vec![Complex32::default(); (to - from) as usize];
+            let since_s = from as f64 / rate - emission.start_s - delay_s;
+            wave.render(since_s, 1.0 / rate, emission.duration_s, &mut samples);
+            mix(&mut samples, offset_hz, 1.0 / rate, emission.turns + offset_hz * since_s);
+            samples.iter_mut().for_each(|x| *x *= amplitude);
+            samples
+        });
+        Some(Self { emission: index, at: (from - block.start) as usize, paths: paths.collect() })
     }
 }
 
@@ -110,22 +126,36 @@ impl Receiver {
         let rate = scene.file.rate.0;
         self.samples.clear();
         self.samples.resize((block.end - block.start) as usize, Complex32::default());
+        let mut heard = Vec::new();
         for piece in pieces {
             let emission = &all[piece.emission];
             let link = &self.links[sender_index(scene, emission.sender)];
             let core = sample_range(emission.start_s, emission.start_s + emission.duration_s, rate, u64::MAX);
-            let run = if link.fading.varies() { FADE_RUN } else { usize::MAX };
+            let count = piece.paths[0].len();
+            let run = match (link.paths.varies(), link.paths.are_several()) {
+                (false, _) => count,
+                (true, false) => FADE_RUN,
+                (true, true) => ((PATHS_RUN_S * rate) as usize).clamp(1, FADE_RUN),
+            };
             let mut energy = 0.0;
-            for (k, samples) in piece.samples.chunks(run.min(piece.samples.len())).enumerate() {
-                let at = piece.at.start + k * run.min(piece.samples.len());
-                let absolute = block.start + at as u64;
-                let gain = link.fading.gain((absolute as f64 + samples.len() as f64 / 2.0) / rate) * link.amplitude;
-                let gain = Complex32::new(gain.re as f32, gain.im as f32);
-                for (i, (sum, x)) in self.samples[at..].iter_mut().zip(samples).enumerate() {
-                    let heard = x * gain;
-                    *sum += heard;
+            for from in (0..count).step_by(run) {
+                let to = (from + run).min(count);
+                let absolute = block.start + (piece.at + from) as u64;
+                let middle_s = (absolute as f64 + (to - from) as f64 / 2.0) / rate;
+                heard.clear();
+                for (path, gain) in piece.paths.iter().zip(link.paths.gains(middle_s)) {
+                    let gain = gain * link.amplitude;
+                    let gain = Complex32::new(gain.re as f32, gain.im as f32);
+                    if heard.is_empty() {
+                        heard.extend(path[from..to].iter().map(|x| x * gain));
+                    } else {
+                        heard.iter_mut().zip(&path[from..to]).for_each(|(sum, x)| *sum += x * gain);
+                    }
+                }
+                for (i, (sum, x)) in self.samples[piece.at + from..].iter_mut().zip(&heard).enumerate() {
+                    *sum += x;
                     if core.contains(&(absolute + i as u64)) {
-                        energy += f64::from(heard.norm_sqr());
+                        energy += f64::from(x.norm_sqr());
                     }
                 }
             }
@@ -262,4 +292,38 @@ fn render(
         progress(start as f64 / total as f64);
     }
     receivers.into_iter().map(|receiver| receiver.finish(scene, &all, total)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_paths_are_the_wave_at_their_delays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scene.toml");
+        let text = "seed = 1\nrate = \"7.68M\"\ncenter = \"902.5M\"\nduration_s = 0.1\n\
+            sensor = [{ name = \"a\", position = [0, 0] }]\n\
+            phone = [{ name = \"p\", position = [1, 0], activity = \"lte-tau\", earfcn = 21675, fading = \"etu\" }]\n";
+        std::fs::write(&path, text).unwrap();
+        let scene = Scene::load(&path).unwrap();
+        let all = emissions(&scene);
+        let (emission, wave) = (&all[0], (all[0].wave)());
+        let rate = scene.file.rate.0;
+        let block = (emission.start_s * rate) as u64 - 50..((emission.start_s + 1e-3) * rate) as u64 + 100;
+        let piece = Piece::render(&scene, emission, (0, &wave), &block).unwrap();
+        assert_eq!(piece.paths.len(), 9);
+        for (samples, (delay_s, _)) in piece.paths.iter().zip(delay_profile(FadingKind::Etu)) {
+            let mut alone = vec![Complex32::default(); samples.len()];
+            let since_s = (block.start + piece.at as u64) as f64 / rate - emission.start_s - delay_s;
+            wave.render(since_s, 1.0 / rate, emission.duration_s, &mut alone);
+            let amplitude = undb(emission.eirp_dbm).sqrt() as f32;
+            for (n, (heard, x)) in samples.iter().zip(&alone).enumerate() {
+                // The carrier lies at the recording's centre: nothing turns but the phase.
+                assert!((heard.norm() - x.norm() * amplitude).abs() < 1e-3 * amplitude, "{delay_s}: {n}");
+            }
+        }
+        let last = piece.paths[8].len() as f64 / rate;
+        assert!(last > emission.duration_s + 5e-6, "the latest path is heard to its end");
+    }
 }

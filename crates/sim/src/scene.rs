@@ -196,6 +196,12 @@ pub enum FadingKind {
     Rayleigh,
     /// Many paths and one strongest.
     Rician,
+    /// Extended pedestrian A: seven delays up to 0.41 us. TS 36.101 Table B.2.1-2.
+    Epa,
+    /// Extended vehicular A: nine delays up to 2.51 us. TS 36.101 Table B.2.1-3.
+    Eva,
+    /// Extended typical urban: nine delays up to 5 us. TS 36.101 Table B.2.1-4.
+    Etu,
 }
 
 /// One phone doing one thing.
@@ -263,7 +269,7 @@ pub struct Phone {
     pub group: u8,
     /// LTE data, upload: share of subframes with a PUSCH; half of them, or nine of ten in an upload, if left out.
     pub load: Option<f64>,
-    /// Flat fading of each link.
+    /// Fading of each link.
     #[serde(default)]
     pub fading: FadingKind,
     /// Doppler spread of the fading.
