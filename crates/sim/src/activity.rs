@@ -12,13 +12,15 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
-/// Who sends an emission: an index into the scene's phones or interferers.
+/// Who sends an emission: an index into the scene's phones, interferers or base stations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// A phone.
     Phone(usize),
     /// An interferer.
     Interferer(usize),
+    /// A base station whose downlink lies in the phones' band.
+    BaseStation(usize),
 }
 
 /// Makes a wave when its time comes: minutes of them would not fit into memory.
@@ -60,6 +62,7 @@ pub(crate) mod streams {
     pub const LINK: u64 = 4 << 32;
     pub const NOISE: u64 = 5 << 32;
     pub const STATION: u64 = 6 << 32;
+    pub const DOWNLINK: u64 = 7 << 32;
 }
 
 /// Radiated power of a GSM handset with a small antenna, where the scene says nothing.
@@ -76,14 +79,19 @@ pub fn activity_of(phone: &Phone) -> Activity {
         | PhoneActivity::GsmLocationUpdate
         | PhoneActivity::LteAttach
         | PhoneActivity::LteTau
-        | PhoneActivity::LteAccess => Activity::Registration,
+        | PhoneActivity::LteAccess
+        | PhoneActivity::NrAccess
+        | PhoneActivity::NrRegistration => Activity::Registration,
         PhoneActivity::GsmSms => Activity::Short,
-        PhoneActivity::GsmCall | PhoneActivity::LteVoice => Activity::Voice,
+        PhoneActivity::GsmCall | PhoneActivity::LteVoice | PhoneActivity::NrVoice => Activity::Voice,
         PhoneActivity::LteData
         | PhoneActivity::LteUpload
         | PhoneActivity::LtePusch
         | PhoneActivity::LtePucch
-        | PhoneActivity::LteSrs => Activity::Data,
+        | PhoneActivity::LteSrs
+        | PhoneActivity::NrData
+        | PhoneActivity::NrPusch
+        | PhoneActivity::NrSrs => Activity::Data,
     }
 }
 
@@ -103,6 +111,9 @@ pub fn emissions(scene: &Scene) -> Vec<Emission> {
     }
     for (index, interferer) in scene.file.interferer.iter().enumerate() {
         send_interferer(scene, index, interferer, &mut all);
+    }
+    for index in 0..scene.stations.len() {
+        cell::send_station(scene, index, &mut all);
     }
     all.retain(|e| e.start_s < scene.file.duration_s && e.start_s + e.duration_s > 0.0);
     all.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));

@@ -1,6 +1,7 @@
 //! Phones that follow a base station: its clock, its occasions, its blocks.
 
 mod lte;
+mod nr;
 
 use crate::activity::{Emission, MakeWave, Sender, streams};
 use crate::frontend::stream;
@@ -123,5 +124,14 @@ pub(crate) fn send(scene: &Scene, index: usize, station: usize, taken: &mut Occu
     let member = Member::new(scene, index, station);
     match &station.kind {
         StationKind::Lte(cell) => lte::LteMember::new(member, *cell).send(taken, out),
+        StationKind::Nr(cell) => nr::NrMember::new(member, cell).send(taken, out),
+    }
+}
+
+/// Adds what a base station sends itself in the band.
+pub(crate) fn send_station(scene: &Scene, index: usize, out: &mut Vec<Emission>) {
+    let station = &scene.stations[index];
+    if let StationKind::Nr(cell) = &station.kind {
+        nr::send_downlink(scene, index, station, cell, out);
     }
 }

@@ -31,7 +31,7 @@ struct Link {
 struct Receiver {
     frontend: Frontend,
     recording: SigmfWriter,
-    /// By phone, then by interferer.
+    /// By phone, then by interferer, then by base station.
     links: Vec<Link>,
     samples: Vec<Complex32>,
     bytes: Vec<u8>,
@@ -52,6 +52,7 @@ fn sender_index(scene: &Scene, sender: Sender) -> usize {
     match sender {
         Sender::Phone(i) => i,
         Sender::Interferer(i) => scene.file.phone.len() + i,
+        Sender::BaseStation(i) => scene.file.phone.len() + scene.file.interferer.len() + i,
     }
 }
 
@@ -61,8 +62,12 @@ fn links(scene: &Scene, sensor: usize) -> Vec<Link> {
     let phones = phones.map(|((phone, &at), &hz)| (at, hz, phone.fading, phone.doppler_hz));
     let others = scene.file.interferer.iter().zip(&scene.interferer_places);
     let others = others.map(|(other, &at)| (at, other.freq.get_ref().0, FadingKind::None, 0.0));
+    // A base station without a place sends nothing that is heard.
+    let stations =
+        scene.stations.iter().map(|one| (one.place.unwrap_or_default(), one.carrier_hz, FadingKind::None, 0.0));
     phones
         .chain(others)
+        .chain(stations)
         .enumerate()
         .map(|(sender, (at, hz, fading, doppler_hz))| {
             let mut rng = stream(scene.file.seed, streams::LINK + ((sensor as u64) << 20) + sender as u64);
@@ -78,7 +83,7 @@ fn links(scene: &Scene, sensor: usize) -> Vec<Link> {
 fn fading_of(scene: &Scene, sender: Sender) -> FadingKind {
     match sender {
         Sender::Phone(i) => scene.file.phone[i].fading,
-        Sender::Interferer(_) => FadingKind::None,
+        Sender::Interferer(_) | Sender::BaseStation(_) => FadingKind::None,
     }
 }
 
@@ -179,7 +184,9 @@ impl Receiver {
             let power_db = db(energy / count as f64);
             let nominal_db = emission.eirp_dbm + 2.0 * db(link.amplitude);
             let mut extra = Map::new();
-            let mut put = |key: &str, value: Value| extra.insert(format!("truth:{key}"), value);
+            let mut put = |key: &str, value: Value| {
+                extra.insert(format!("truth:{key}"), value);
+            };
             put("power_dbfs", hundredths(power_db));
             put("snr_db", hundredths(power_db - noise_db));
             put("snr_nominal_db", hundredths(nominal_db - noise_db));
@@ -203,6 +210,7 @@ impl Receiver {
                     }
                     put("block", scene.block_at(scene.interferer_places[i]).into());
                 }
+                Sender::BaseStation(i) => put("emitter", scene.stations[i].name.as_str().into()),
             }
             self.recording.annotate(Annotation {
                 // Nearest sample to the start, not the first after it: that is what the truth is about.

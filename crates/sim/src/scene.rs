@@ -3,12 +3,14 @@
 mod station;
 
 pub use station::{
-    BaseStation, HoppingKind, LteStation, PrachFile, PuschFile, SrsFile, Station, StationKind, StationStandard,
+    BaseStation, HoppingKind, LteStation, NrStation, PrachFile, PuschFile, SrsFile, Station, StationKind,
+    StationStandard, Tdd,
 };
 
 use crate::SimError;
+use crate::wave::nr::PuschWaveform;
 use cellwarden_standards::band;
-use cellwarden_standards::lte;
+use cellwarden_standards::{lte, nr};
 use cellwarden_types::text::line_column;
 use cellwarden_types::{Hertz, SampleFormat, UtcNanos};
 use serde::{Deserialize, Deserializer};
@@ -166,6 +168,18 @@ pub enum PhoneActivity {
     LtePucch,
     /// Sounding and nothing else.
     LteSrs,
+    /// NR: preambles alone. This and the following want a base station.
+    NrAccess,
+    /// NR: preamble, then about half a second of signalling.
+    NrRegistration,
+    /// NR: preamble, then a PUSCH each 20 ms.
+    NrVoice,
+    /// NR: preamble, then a PUSCH in nearly every slot.
+    NrData,
+    /// NR: a PUSCH every so often and nothing else.
+    NrPusch,
+    /// NR: sounding and nothing else.
+    NrSrs,
 }
 
 impl PhoneActivity {
@@ -181,7 +195,11 @@ impl PhoneActivity {
 
     /// The standard that its base station must speak.
     fn of_station(self) -> &'static str {
-        if self.is_gsm() { "GSM" } else { "LTE" }
+        match self {
+            _ if self.is_gsm() => "GSM",
+            Self::NrAccess | Self::NrRegistration | Self::NrVoice | Self::NrData | Self::NrPusch | Self::NrSrs => "NR",
+            _ => "LTE",
+        }
     }
 }
 
@@ -233,6 +251,9 @@ pub struct Phone {
     /// How it sounds; drawn if left out.
     #[serde(default)]
     pub srs: PhoneSrs,
+    /// NR: how its PUSCH are made.
+    #[serde(default)]
+    pub waveform: PuschWaveform,
     /// Of a train of PUSCH: blocks of each; else drawn. An upload's: at most.
     pub resource_blocks: Option<u16>,
     /// Of a train: from one to the next.
@@ -569,7 +590,13 @@ impl Scene {
                     "distance_m must lie between 0 and 100 km",
                 ),
                 (phone.period_ms.is_none_or(|ms| ms > 0), "period_ms must be positive"),
-                (phone.resource_blocks.is_none_or(lte::is_pusch_size), "resource_blocks must be a size of PUSCH"),
+                (
+                    phone.resource_blocks.is_none_or(|n| match (activity.get_ref().of_station(), phone.waveform) {
+                        ("NR", PuschWaveform::CpOfdm) => (1..=nr::MOST_BLOCKS).contains(&n),
+                        _ => lte::is_pusch_size(n),
+                    }),
+                    "resource_blocks must be a size of PUSCH",
+                ),
                 (phone.srs.comb.is_none_or(|n| n < 2), "srs.comb must be 0 or 1"),
                 (phone.srs.bandwidth < 4, "srs.bandwidth must be 0 to 3"),
                 (phone.srs.hopping.is_none_or(|n| n < 4), "srs.hopping must be 0 to 3"),

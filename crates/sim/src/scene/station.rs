@@ -4,7 +4,7 @@ use super::{Place, Point, SceneFile, Source, optional_hertz};
 use crate::SimError;
 use crate::activity::streams;
 use crate::frontend::stream;
-use cellwarden_standards::{band, lte};
+use cellwarden_standards::{band, lte, nr};
 use cellwarden_types::Hertz;
 use rand::Rng;
 use serde::Deserialize;
@@ -16,6 +16,8 @@ use toml::Spanned;
 pub enum StationStandard {
     /// LTE in paired spectrum; LTE-M on the same carrier.
     Lte,
+    /// NR in frequency range 1, in paired spectrum or not.
+    Nr,
 }
 
 /// A base station as written. Which keys are wanted depends on its standard.
@@ -30,6 +32,8 @@ pub struct BaseStation {
     pub position: Option<Spanned<Place>>,
     /// Uplink carrier by EARFCN.
     pub earfcn: Option<Spanned<u32>>,
+    /// NR: uplink carrier by NR-ARFCN.
+    pub nr_arfcn: Option<Spanned<u32>>,
     /// Uplink carrier by its centre frequency.
     #[serde(default, deserialize_with = "optional_hertz")]
     pub center: Option<Hertz>,
@@ -52,30 +56,47 @@ pub struct BaseStation {
     pub pusch: PuschFile,
     /// LTE: sounding. Nobody sounds where it is left out.
     pub srs: Option<SrsFile>,
+    /// NR: subcarrier spacing.
+    #[serde(default, deserialize_with = "optional_hertz")]
+    pub spacing: Option<Hertz>,
+    /// NR in unpaired spectrum: slots down, special and up, such as `DDDSU`; the base station then transmits in the band.
+    pub tdd: Option<String>,
+    /// Its special slots: symbols down, of guard, up.
+    #[serde(default = "special")]
+    pub special: [u8; 3],
+    /// Radiated power of a base station that transmits in the band, its carrier full.
+    #[serde(default = "station_eirp")]
+    pub eirp_dbm: f64,
+    /// Share of the carrier that it fills, on average over its slots.
+    #[serde(default = "station_load")]
+    pub load: f64,
     /// LTE: PUCCH resources m = 0, 1, … that phones have; half as many blocks at each edge carry no PUSCH.
     #[serde(default = "pucch_resources")]
     pub pucch_resources: u16,
 }
 
-/// Random access of LTE.
+/// Random access of LTE and NR.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrachFile {
-    /// prach-ConfigurationIndex: format and occasions.
-    pub configuration: u8,
-    /// n_PRBoffset: lowest resource block.
-    pub offset: u16,
+    /// prach-ConfigurationIndex: format and occasions. LTE: 3; NR: 16 in paired spectrum, else 159.
+    pub configuration: Option<u8>,
+    /// n_PRBoffset, msg1-FrequencyStart: lowest resource block. LTE: 2; NR: 0.
+    pub offset: Option<u16>,
     /// rootSequenceIndex, logical.
     pub root: u16,
-    /// zeroCorrelationZoneConfig: which N_CS.
-    pub zone: u8,
+    /// zeroCorrelationZoneConfig: which N_CS. Long preambles: 5; short ones: 11.
+    pub zone: Option<u8>,
     /// powerRampingStep.
     pub ramp_db: f64,
+    /// NR: msg1-SubcarrierSpacing of short preambles; the carrier's if left out.
+    #[serde(deserialize_with = "optional_hertz")]
+    pub spacing: Option<Hertz>,
 }
 
 impl Default for PrachFile {
     fn default() -> Self {
-        Self { configuration: 3, offset: 2, root: 0, zone: 5, ramp_db: 2.0 }
+        Self { configuration: None, offset: None, root: 0, zone: None, ramp_db: 2.0, spacing: None }
     }
 }
 
@@ -129,6 +150,15 @@ impl Default for SrsFile {
 fn pucch_resources() -> u16 {
     2
 }
+fn special() -> [u8; 3] {
+    [10, 2, 2]
+}
+fn station_eirp() -> f64 {
+    55.0
+}
+fn station_load() -> f64 {
+    0.7
+}
 
 /// A base station, checked.
 #[derive(Clone, Debug)]
@@ -158,6 +188,8 @@ pub struct Station {
 pub enum StationKind {
     /// LTE.
     Lte(LteStation),
+    /// NR.
+    Nr(NrStation),
 }
 
 impl StationKind {
@@ -165,6 +197,7 @@ impl StationKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Lte(_) => "LTE",
+            Self::Nr(_) => "NR",
         }
     }
 }
@@ -204,6 +237,111 @@ impl LteStation {
     }
 }
 
+/// What an NR base station configures.
+#[derive(Clone, Debug)]
+pub struct NrStation {
+    /// Of the carrier.
+    pub spacing: nr::Spacing,
+    /// Format and occasions.
+    pub prach: nr::NrPrachConfiguration,
+    /// Of short preambles.
+    pub prach_spacing: nr::Spacing,
+    /// Lowest block of the PRACH.
+    pub prach_block: u16,
+    /// Logical root index.
+    pub root_index: usize,
+    /// Cyclic shift between preambles.
+    pub n_cs: u16,
+    /// Step from preamble to preamble.
+    pub ramp_db: f64,
+    /// Unpaired spectrum: which slots are whose.
+    pub tdd: Option<Tdd>,
+}
+
+impl NrStation {
+    /// The first preamble that may begin `from_ts` after the start of frame 0 or later: its start and format.
+    pub fn next_occasion(&self, from_ts: i64) -> (i64, nr::NrPrachFormat) {
+        let subframe_ts = i64::from(nr::SUBFRAME_TS);
+        // The station was checked to have an occasion in every 16 frames and period of its pattern.
+        let mut subframe = from_ts.div_euclid(subframe_ts);
+        loop {
+            if self.prach.is_in(subframe) {
+                for occasion in self.prach.occasions(self.prach_spacing) {
+                    let start_ts = subframe * subframe_ts + i64::from(occasion.start_ts);
+                    if start_ts >= from_ts && self.may_send(start_ts, occasion) {
+                        return (start_ts, occasion.format);
+                    }
+                }
+            }
+            subframe += 1;
+        }
+    }
+
+    /// Whether a preamble lies in uplink symbols altogether. TS 38.213 clause 8.1.
+    fn may_send(&self, start_ts: i64, occasion: nr::NrOccasion) -> bool {
+        let preamble = occasion.format.preamble(self.prach_spacing);
+        let end_ts = start_ts + i64::from(preamble.cp_at_ts(occasion.start_ts) + preamble.body_ts());
+        self.tdd.as_ref().is_none_or(|tdd| tdd.is_up(start_ts, end_ts))
+    }
+
+    /// Whether a slot, counted from the start of frame 0, is the phones' altogether.
+    pub fn is_up(&self, slot: i64) -> bool {
+        self.tdd.as_ref().is_none_or(|tdd| tdd.slots[slot.rem_euclid(tdd.slots.len() as i64) as usize] == b'U')
+    }
+}
+
+/// A pattern of slots that repeats from the start of frame 0 on. TS 38.213 clause 11.1.
+#[derive(Clone, Debug)]
+pub struct Tdd {
+    /// `D`, `S` or `U` each.
+    pub slots: Vec<u8>,
+    /// Symbols down, of guard and up in an `S`.
+    pub special: [u8; 3],
+    /// Radiated power of the base station, its carrier full.
+    pub eirp_dbm: f64,
+    /// Share of the carrier that it fills.
+    pub load: f64,
+    spacing: nr::Spacing,
+}
+
+impl Tdd {
+    /// Runs of slots and symbols down within a period: first slot, and number of symbols from its start.
+    pub fn downs(&self) -> Vec<(u32, u32)> {
+        let mut out: Vec<(u32, u32)> = Vec::new();
+        let mut open = false;
+        for (n, kind) in (0..).zip(&self.slots) {
+            let symbols = match kind {
+                b'D' => nr::SLOT_SYMBOLS as u32,
+                b'S' => u32::from(self.special[0]),
+                _ => 0,
+            };
+            if symbols > 0 {
+                match out.last_mut() {
+                    Some((_, count)) if open => *count += symbols,
+                    _ => out.push((n, symbols)),
+                }
+            }
+            open = *kind == b'D';
+        }
+        out
+    }
+
+    /// Whether all of a span, in Ts from the start of frame 0, is the phones'.
+    fn is_up(&self, from_ts: i64, to_ts: i64) -> bool {
+        let slot_ts = i64::from(self.spacing.slot_ts());
+        let (first, last) = (from_ts.div_euclid(slot_ts), (to_ts - 1).div_euclid(slot_ts));
+        (first..=last).all(|slot| {
+            let kind = self.slots[slot.rem_euclid(self.slots.len() as i64) as usize];
+            // Within the subframe, whose prefixes differ.
+            let in_subframe = slot.rem_euclid(i64::from(self.spacing.slots())) as u32;
+            let up = nr::SLOT_SYMBOLS as u32 * in_subframe + u32::from(self.special[0] + self.special[1]);
+            let begin = self.spacing.symbol_start_ts(nr::SLOT_SYMBOLS as u32 * in_subframe);
+            let special_ts = slot * slot_ts + i64::from(self.spacing.symbol_start_ts(up) - begin);
+            kind == b'U' || (kind == b'S' && from_ts >= special_ts)
+        })
+    }
+}
+
 /// Checks the base stations of a scene.
 pub(super) fn check(
     file: &SceneFile,
@@ -221,6 +359,7 @@ pub(super) fn check(
         let place = written.position.as_ref().map(place).transpose()?;
         let checked = match written.standard {
             StationStandard::Lte => lte_station(written),
+            StationStandard::Nr => nr_station(written),
         };
         let (carrier_hz, channel, blocks, width_hz, kind) = checked.map_err(wrong)?;
         let drawn_s = -stream(file.seed, streams::STATION + index as u64).random_range(0.0..10.24);
@@ -246,7 +385,17 @@ pub(super) fn check(
 /// Centre in hertz, channel number, blocks, width in hertz, and the rest.
 type Checked = (f64, Option<u32>, u16, f64, StationKind);
 
+/// The first of the keys that were written and that a standard has no use for.
+fn unused(standard: &str, keys: &[(bool, &str)]) -> Result<(), String> {
+    match keys.iter().find(|(written, _)| *written) {
+        Some((_, key)) => Err(format!("{standard} has no use for {key}")),
+        None => Ok(()),
+    }
+}
+
 fn lte_station(written: &BaseStation) -> Result<Checked, String> {
+    let nr_keys = [(written.nr_arfcn.is_some(), "nr_arfcn"), (written.spacing.is_some(), "spacing")];
+    unused("LTE", &[nr_keys[0], nr_keys[1], (written.tdd.is_some(), "tdd")])?;
     let (carrier_hz, channel) = match (&written.earfcn, written.center) {
         (Some(number), None) => match band::earfcn_uplink_hz(*number.get_ref()) {
             Some((hz, _)) => (hz, Some(*number.get_ref())),
@@ -266,11 +415,10 @@ fn lte_station(written: &BaseStation) -> Result<Checked, String> {
         );
     };
     let prach = written.prach;
-    let Some(configuration) = lte::prach_configuration(prach.configuration) else {
-        return Err(format!(
-            "prach.configuration {} means nothing in paired spectrum (TS 36.211 Table 5.7.1-2)",
-            prach.configuration
-        ));
+    let (index, prach_block) = (prach.configuration.unwrap_or(3), prach.offset.unwrap_or(2.min(blocks - 6)));
+    let zone = prach.zone.unwrap_or(5);
+    let Some(configuration) = lte::prach_configuration(index) else {
+        return Err(format!("prach.configuration {index} means nothing in paired spectrum (TS 36.211 Table 5.7.1-2)"));
     };
     let hopping = match written.pusch.hopping {
         HoppingKind::None => None,
@@ -284,9 +432,13 @@ fn lte_station(written: &BaseStation) -> Result<Checked, String> {
     let fits = |c: u8| c < 8 && u16::from(lte::srs_row(blocks, c).0[0]) <= blocks;
     let limits = [
         (written.cell_id <= lte::MAX_CELL_ID, "cell_id must be 0 to 503"),
-        (prach.offset + lte::PRACH_BLOCKS <= blocks, "prach.offset and six blocks must lie within the carrier"),
+        (
+            prach_block.saturating_add(lte::PRACH_BLOCKS) <= blocks,
+            "prach.offset and six blocks must lie within the carrier",
+        ),
         (prach.root < 838, "prach.root must be 0 to 837"),
-        (prach.zone < 16, "prach.zone must be 0 to 15"),
+        (zone < 16, "prach.zone must be 0 to 15"),
+        (prach.spacing.is_none(), "prach.spacing is NR's"),
         ((0.0..=6.0).contains(&prach.ramp_db), "prach.ramp_db must lie between 0 and 6"),
         ((1..=4).contains(&subbands), "pusch.subbands must be 1 to 4"),
         (offset + offset % 2 + subbands <= blocks, "pusch.hopping_offset leaves no block to hop on"),
@@ -302,13 +454,110 @@ fn lte_station(written: &BaseStation) -> Result<Checked, String> {
     }
     let station = LteStation {
         prach: configuration,
-        prach_block: prach.offset,
+        prach_block,
         root_index: usize::from(prach.root),
-        n_cs: lte::PRACH_N_CS[usize::from(prach.zone)],
+        n_cs: lte::PRACH_N_CS[usize::from(zone)],
         ramp_db: prach.ramp_db,
         hopping,
         srs,
         pucch_resources: written.pucch_resources,
     };
     Ok((carrier_hz, channel, blocks, f64::from(blocks) * lte::RB_HZ, StationKind::Lte(station)))
+}
+
+fn nr_station(written: &BaseStation) -> Result<Checked, String> {
+    unused(
+        "NR",
+        &[
+            (written.earfcn.is_some(), "earfcn"),
+            (written.pusch.hopping != HoppingKind::None, "pusch"),
+            (written.pucch_resources != pucch_resources(), "pucch_resources"),
+            (written.srs.is_some(), "srs (phones say themselves how they sound)"),
+        ],
+    )?;
+    let (carrier_hz, channel) = match (&written.nr_arfcn, written.center) {
+        (Some(number), None) => match nr::arfcn_hz(*number.get_ref()) {
+            Some(hz) => (hz, Some(*number.get_ref())),
+            None => return Err(format!("{} is no NR-ARFCN", number.get_ref())),
+        },
+        (None, Some(hz)) => (hz.0, None),
+        _ => return Err("NR wants an nr_arfcn or a center, not both".to_owned()),
+    };
+    let usual = if written.tdd.is_some() { nr::Spacing::Khz30 } else { nr::Spacing::Khz15 };
+    let spacing_of = |hz: Option<Hertz>, usual| match hz {
+        None => Ok(usual),
+        Some(hz) => nr::Spacing::of_hz(hz.0).ok_or("a spacing must be 15 or 30 kHz".to_owned()),
+    };
+    let spacing = spacing_of(written.spacing, usual)?;
+    let blocks = match (written.bandwidth, written.resource_blocks) {
+        (Some(hz), None) => spacing.carrier_blocks(hz.0),
+        (None, Some(blocks)) => (1..=nr::MOST_BLOCKS).contains(&blocks).then_some(blocks),
+        _ => return Err("NR wants a bandwidth or resource_blocks, not both".to_owned()),
+    };
+    let Some(blocks) = blocks else {
+        return Err(
+            "NR has no carrier of this width (TS 38.101-1 Table 5.3.2-1), or 1 to 275 resource blocks".to_owned()
+        );
+    };
+    let tdd = written.tdd.as_ref().map(|slots| Tdd {
+        slots: slots.bytes().collect(),
+        special: written.special,
+        eirp_dbm: written.eirp_dbm,
+        load: written.load,
+        spacing,
+    });
+    if let Some(tdd) = &tdd {
+        let known = tdd.slots.iter().all(|kind| matches!(kind, b'D' | b'S' | b'U'));
+        let slots = tdd.slots.len();
+        // 20 ms hold a whole number of periods. TS 38.213 clause 11.1.
+        if !known || slots == 0 || 20 * spacing.slots() as usize % slots != 0 {
+            return Err("tdd must be slots D, S and U, as many as divide 20 ms: DDDSU".to_owned());
+        }
+        if tdd.special.iter().map(|&n| u32::from(n)).sum::<u32>() != nr::SLOT_SYMBOLS as u32 {
+            return Err("special must be three numbers of symbols that sum to 14".to_owned());
+        }
+        if written.position.is_none() {
+            return Err("it transmits in the band: give its position".to_owned());
+        }
+    }
+    let prach = written.prach;
+    let index = prach.configuration.unwrap_or(if tdd.is_some() { 159 } else { 16 });
+    let configuration = nr::prach_configuration(tdd.is_none(), index);
+    let prach_spacing = spacing_of(prach.spacing, spacing)?;
+    let preamble = configuration.format.preamble(prach_spacing);
+    let zone = prach.zone.unwrap_or(if configuration.format.is_long() { 5 } else { 11 });
+    let (width, _) = preamble.mapping(spacing);
+    let prach_block = prach.offset.unwrap_or(0);
+    let limits = [
+        (written.cell_id <= nr::MAX_CELL_ID, "cell_id must be 0 to 1007"),
+        (prach_block.saturating_add(width) <= blocks, "prach.offset and the preamble must lie within the carrier"),
+        (prach.root.saturating_add(1) < preamble.n_zc, "prach.root must be 0 to 837, of short preambles 0 to 137"),
+        (zone < 16, "prach.zone must be 0 to 15"),
+        ((0.0..=6.0).contains(&prach.ramp_db), "prach.ramp_db must lie between 0 and 6"),
+        ((0.0..=1.0).contains(&written.load), "load must lie between 0 and 1"),
+        (written.eirp_dbm.abs() <= 100.0, "eirp_dbm must be within 100"),
+    ];
+    if let Some((_, message)) = limits.iter().find(|(good, _)| !good) {
+        return Err((*message).to_owned());
+    }
+    let station = NrStation {
+        spacing,
+        prach: configuration,
+        prach_spacing,
+        prach_block,
+        root_index: usize::from(prach.root),
+        n_cs: preamble.n_cs()[usize::from(zone)],
+        ramp_db: prach.ramp_db,
+        tdd,
+    };
+    // Patterns and frames repeat together after 16 frames or 20 ms.
+    let occasions = (0..160).filter(|&subframe| station.prach.is_in(subframe)).any(|subframe| {
+        let start = |o: &nr::NrOccasion| subframe * i64::from(nr::SUBFRAME_TS) + i64::from(o.start_ts);
+        station.prach.occasions(prach_spacing).into_iter().any(|o| station.may_send(start(&o), o))
+    });
+    if !occasions {
+        return Err(format!("no occasion of prach.configuration {index} lies in the uplink of its slots"));
+    }
+    let width_hz = f64::from(blocks) * 12.0 * spacing.hz();
+    Ok((carrier_hz, channel, blocks, width_hz, StationKind::Nr(station)))
 }

@@ -32,7 +32,7 @@ pub struct OfdmSymbol {
 }
 
 impl OfdmSymbol {
-    fn new(start_ts: u32, cp_ts: u32, body_ts: u32, grid: (f64, f64), amplitudes: Vec<Complex32>) -> Self {
+    pub(crate) fn new(start_ts: u32, cp_ts: u32, body_ts: u32, grid: (f64, f64), amplitudes: Vec<Complex32>) -> Self {
         let s = |ts: u32| f64::from(ts) / lte::TS_PER_SECOND;
         Self {
             start_s: s(start_ts),
@@ -41,6 +41,13 @@ impl OfdmSymbol {
             first_hz: grid.0,
             spacing_hz: grid.1,
             amplitudes,
+        }
+    }
+
+    /// Moves the symbol in time.
+    pub(crate) fn shift(&mut self, later_s: f64) {
+        for time_s in [&mut self.start_s, &mut self.end_s, &mut self.reference_s] {
+            *time_s += later_s;
         }
     }
 
@@ -122,7 +129,7 @@ pub fn reference_signal(u: usize, subcarriers: usize, shift: usize) -> Vec<Compl
 }
 
 /// To single precision, with the squares summing to 1 where every input has magnitude 1.
-fn scaled(values: &[Complex<f64>], turn: Complex<f64>) -> Vec<Complex32> {
+pub(crate) fn scaled(values: &[Complex<f64>], turn: Complex<f64>) -> Vec<Complex32> {
     let scale = 1.0 / (values.len() as f64).sqrt();
     values.iter().map(|x| x * turn * scale).map(|x| Complex32::new(x.re as f32, x.im as f32)).collect()
 }

@@ -4,9 +4,13 @@
 
 pub mod gsm;
 pub mod lte;
+pub mod nr;
 pub mod other;
 
 use num_complex::{Complex, Complex32};
+
+/// Makes the symbols of a burst when they are wanted.
+pub(crate) type MakeOfdm = Box<dyn Fn() -> lte::OfdmBurst + Send + Sync>;
 
 /// A waveform of any standard.
 #[derive(Clone, Debug)]
