@@ -18,6 +18,7 @@ mod low_papr;
 pub mod lte;
 mod lte_phi;
 mod lte_uplink;
+pub mod nbiot;
 pub mod nr;
 mod nr_prach;
 mod prach_roots;
