@@ -91,7 +91,11 @@ pub fn activity_of(phone: &Phone) -> Activity {
         | PhoneActivity::LteSrs
         | PhoneActivity::NrData
         | PhoneActivity::NrPusch
-        | PhoneActivity::NrSrs => Activity::Data,
+        | PhoneActivity::NrSrs
+        | PhoneActivity::LtemAccess
+        | PhoneActivity::LtemReport
+        | PhoneActivity::NbiotAccess
+        | PhoneActivity::NbiotReport => Activity::Data,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Phones that follow a base station: its clock, its occasions, its blocks.
 
 mod lte;
+mod ltem;
+mod nbiot;
 mod nr;
 
 use crate::activity::{Emission, MakeWave, Sender, streams};
@@ -123,8 +125,12 @@ pub(crate) fn send(scene: &Scene, index: usize, station: usize, taken: &mut Occu
     let station = &scene.stations[station];
     let member = Member::new(scene, index, station);
     match &station.kind {
+        StationKind::Lte(cell) if member.phone.activity.get_ref().is_machine() => {
+            ltem::LtemMember::new(member, *cell).send(taken, out);
+        }
         StationKind::Lte(cell) => lte::LteMember::new(member, *cell).send(taken, out),
         StationKind::Nr(cell) => nr::NrMember::new(member, cell).send(taken, out),
+        StationKind::Nbiot(cell) => nbiot::NbiotMember::new(member, *cell).send(taken, out),
     }
 }
 

@@ -197,6 +197,10 @@ impl Receiver {
                 put(key, value.clone());
             }
             match emission.sender {
+                Sender::Phone(i) if scene.file.phone[i].activity.get_ref().is_machine() => {
+                    put("emitter", scene.file.phone[i].name.as_str().into());
+                    put("block", scene.block_at(scene.phone_places[i]).into());
+                }
                 Sender::Phone(i) => {
                     let phone = &scene.file.phone[i];
                     put("phone", phone.name.as_str().into());

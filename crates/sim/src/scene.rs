@@ -3,14 +3,14 @@
 mod station;
 
 pub use station::{
-    BaseStation, HoppingKind, LteStation, NrStation, PrachFile, PuschFile, SrsFile, Station, StationKind,
-    StationStandard, Tdd,
+    BaseStation, HoppingKind, LteStation, NbiotStation, NprachFile, NrStation, PrachFile, PuschFile, SrsFile, Station,
+    StationKind, StationStandard, Tdd,
 };
 
 use crate::SimError;
 use crate::wave::nr::PuschWaveform;
 use cellwarden_standards::band;
-use cellwarden_standards::{lte, nr};
+use cellwarden_standards::{lte, nbiot, nr};
 use cellwarden_types::text::line_column;
 use cellwarden_types::{Hertz, SampleFormat, UtcNanos};
 use serde::{Deserialize, Deserializer};
@@ -180,6 +180,14 @@ pub enum PhoneActivity {
     NrPusch,
     /// NR: sounding and nothing else.
     NrSrs,
+    /// LTE-M: preambles alone.
+    LtemAccess,
+    /// LTE-M: a machine reports: preambles, then some PUSCH, all several times over.
+    LtemReport,
+    /// NB-IoT: preambles alone.
+    NbiotAccess,
+    /// NB-IoT: a machine reports: a preamble, then some NPUSCH.
+    NbiotReport,
 }
 
 impl PhoneActivity {
@@ -193,11 +201,17 @@ impl PhoneActivity {
         !self.is_gsm() && !matches!(self, Self::LteAttach | Self::LteTau | Self::LteData)
     }
 
+    /// Whether a machine does it, which is no phone.
+    pub fn is_machine(self) -> bool {
+        matches!(self, Self::LtemAccess | Self::LtemReport | Self::NbiotAccess | Self::NbiotReport)
+    }
+
     /// The standard that its base station must speak.
     fn of_station(self) -> &'static str {
         match self {
             _ if self.is_gsm() => "GSM",
             Self::NrAccess | Self::NrRegistration | Self::NrVoice | Self::NrData | Self::NrPusch | Self::NrSrs => "NR",
+            Self::NbiotAccess | Self::NbiotReport => "NB-IoT",
             _ => "LTE",
         }
     }
@@ -256,6 +270,17 @@ pub struct Phone {
     pub waveform: PuschWaveform,
     /// Of a train of PUSCH: blocks of each; else drawn. An upload's: at most.
     pub resource_blocks: Option<u16>,
+    /// LTE-M: narrowband; drawn if left out.
+    pub narrowband: Option<u16>,
+    /// LTE-M, NB-IoT: how often each PUSCH is sent (and each preamble of LTE-M); 4 and 1 if left out.
+    pub repetitions: Option<u16>,
+    /// NB-IoT: resource units of each NPUSCH; 1 to 4 if left out.
+    pub resource_units: Option<u16>,
+    /// NB-IoT: tones of each NPUSCH; drawn if left out.
+    pub tones: Option<u8>,
+    /// NB-IoT: spacing of its tones, 3.75 or 15 kHz.
+    #[serde(default, deserialize_with = "optional_hertz")]
+    pub spacing: Option<Hertz>,
     /// Of a train: from one to the next.
     pub period_ms: Option<u16>,
     /// LTE uplink carrier.
@@ -590,6 +615,25 @@ impl Scene {
                     "distance_m must lie between 0 and 100 km",
                 ),
                 (phone.period_ms.is_none_or(|ms| ms > 0), "period_ms must be positive"),
+                (phone.repetitions.is_none_or(|n| (1..=2048).contains(&n)), "repetitions must be 1 to 2048"),
+                (
+                    activity.get_ref().of_station() != "NB-IoT"
+                        || phone.repetitions.is_none_or(|n| nbiot::REPETITIONS.contains(&n)),
+                    "repetitions of NB-IoT must be a power of two up to 128",
+                ),
+                (
+                    phone.resource_units.is_none_or(|n| matches!(n, 1..=6 | 8 | 10)),
+                    "resource_units must be 1 to 6, 8 or 10",
+                ),
+                (phone.tones.is_none_or(|n| matches!(n, 1 | 3 | 6 | 12)), "tones must be 1, 3, 6 or 12"),
+                (
+                    phone.spacing.is_none_or(|hz| hz.0 == 15e3 || (hz.0 == 3750.0 && phone.tones.unwrap_or(1) == 1)),
+                    "spacing must be 15 kHz, or 3.75 kHz with one tone",
+                ),
+                (
+                    followed.is_none_or(|i| phone.narrowband.is_none_or(|n| n < stations[i].blocks / 6)),
+                    "narrowband must be one that the carrier has: of six blocks each",
+                ),
                 (
                     phone.resource_blocks.is_none_or(|n| match (activity.get_ref().of_station(), phone.waveform) {
                         ("NR", PuschWaveform::CpOfdm) => (1..=nr::MOST_BLOCKS).contains(&n),

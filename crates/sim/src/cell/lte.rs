@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Steps of 16 Ts that a timing advance has at most. TS 36.213 clause 4.2.3.
-const MOST_ADVANCE: f64 = 1282.0;
+pub(super) const MOST_ADVANCE: f64 = 1282.0;
 /// From the first to the second transmission of a block: eight subframes. TS 36.213 clause 8.
 const HARQ_SUBFRAMES: i64 = 8;
 /// Share of blocks that are sent again.
@@ -364,12 +364,7 @@ impl<'a> LteMember<'a> {
         taken: &mut Occupancy,
     ) -> Option<(u16, [u16; 2])> {
         let carrier = self.member.station.blocks;
-        for back in 0..i64::from(self.cell.prach.preamble().subframes) {
-            if self.cell.prach.is_occasion(subframe - back) {
-                let places = [0, 1].map(|slot| (2 * subframe + slot, self.cell.prach_block));
-                taken.take(&places, lte::PRACH_BLOCKS, carrier);
-            }
-        }
+        reserve_prach(&self.cell, carrier, subframe, taken);
         let edge = self.cell.edge_blocks();
         let slots = [0, 1].map(|slot| (2 * subframe + slot).rem_euclid(lte::FRAME_SLOTS as i64) as usize);
         let mut sizes: Vec<u16> = lte::pusch_sizes(count.min(self.inner_blocks())).collect();
@@ -483,6 +478,16 @@ impl<'a> LteMember<'a> {
         let last_symbol_ts = lte::SLOT_TS + lte::symbol_start_ts(lte::SLOT_SYMBOLS - 1);
         let start_s = self.start_s(subframe) - self.advance_s + f64::from(last_symbol_ts) / lte::TS_PER_SECOND;
         self.push("lte/srs", (start_s, 0.0), (first, count), vec![("comb", srs.comb.into())], make, out);
+    }
+}
+
+/// Keeps the blocks of the PRACH free in a subframe that a preamble may lie in.
+fn reserve_prach(cell: &LteStation, carrier_blocks: u16, subframe: i64, taken: &mut Occupancy) {
+    for back in 0..i64::from(cell.prach.preamble().subframes) {
+        if cell.prach.is_occasion(subframe - back) {
+            let places = [0, 1].map(|slot| (2 * subframe + slot, cell.prach_block));
+            taken.take(&places, lte::PRACH_BLOCKS, carrier_blocks);
+        }
     }
 }
 

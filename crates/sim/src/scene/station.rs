@@ -4,7 +4,7 @@ use super::{Place, Point, SceneFile, Source, optional_hertz};
 use crate::SimError;
 use crate::activity::streams;
 use crate::frontend::stream;
-use cellwarden_standards::{band, lte, nr};
+use cellwarden_standards::{band, lte, nbiot, nr};
 use cellwarden_types::Hertz;
 use rand::Rng;
 use serde::Deserialize;
@@ -18,6 +18,8 @@ pub enum StationStandard {
     Lte,
     /// NR in frequency range 1, in paired spectrum or not.
     Nr,
+    /// NB-IoT in paired spectrum.
+    Nbiot,
 }
 
 /// A base station as written. Which keys are wanted depends on its standard.
@@ -51,6 +53,9 @@ pub struct BaseStation {
     /// Random access.
     #[serde(default)]
     pub prach: PrachFile,
+    /// NB-IoT: random access.
+    #[serde(default)]
+    pub nprach: NprachFile,
     /// LTE: the PUSCH's hopping.
     #[serde(default)]
     pub pusch: PuschFile,
@@ -97,6 +102,32 @@ pub struct PrachFile {
 impl Default for PrachFile {
     fn default() -> Self {
         Self { configuration: None, offset: None, root: 0, zone: None, ramp_db: 2.0, spacing: None }
+    }
+}
+
+/// Random access of NB-IoT. TS 36.211 clause 10.1.6, TS 36.331 clause 6.7.3.2.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NprachFile {
+    /// Preamble format, 0 or 1.
+    pub format: u8,
+    /// nprach-Periodicity.
+    pub period_ms: u16,
+    /// nprach-StartTime.
+    pub start_ms: u16,
+    /// nprach-SubcarrierOffset.
+    pub offset: u8,
+    /// nprach-NumSubcarriers.
+    pub subcarriers: u8,
+    /// numRepetitionsPerPreambleAttempt.
+    pub repetitions: u16,
+    /// powerRampingStep.
+    pub ramp_db: f64,
+}
+
+impl Default for NprachFile {
+    fn default() -> Self {
+        Self { format: 0, period_ms: 160, start_ms: 8, offset: 0, subcarriers: 12, repetitions: 1, ramp_db: 2.0 }
     }
 }
 
@@ -190,6 +221,8 @@ pub enum StationKind {
     Lte(LteStation),
     /// NR.
     Nr(NrStation),
+    /// NB-IoT.
+    Nbiot(NbiotStation),
 }
 
 impl StationKind {
@@ -198,6 +231,7 @@ impl StationKind {
         match self {
             Self::Lte(_) => "LTE",
             Self::Nr(_) => "NR",
+            Self::Nbiot(_) => "NB-IoT",
         }
     }
 }
@@ -342,6 +376,35 @@ impl Tdd {
     }
 }
 
+/// What an NB-IoT base station configures.
+#[derive(Clone, Copy, Debug)]
+pub struct NbiotStation {
+    /// Preamble format.
+    pub format: u8,
+    /// From one start of preambles to the next.
+    pub period_ms: u16,
+    /// The first, after the start of frame 0.
+    pub start_ms: u16,
+    /// Lowest subcarrier of preambles, of 3.75 kHz.
+    pub offset: u8,
+    /// How many they have.
+    pub subcarriers: u8,
+    /// Repetitions of a preamble.
+    pub repetitions: u16,
+    /// Step from preamble to preamble.
+    pub ramp_db: f64,
+}
+
+impl NbiotStation {
+    /// Milliseconds that a preamble takes with its repetitions and gaps, rounded up.
+    pub fn length_ms(&self) -> i64 {
+        let group_ts = nbiot::nprach_cp_ts(self.format) + nbiot::NPRACH_SEQUENCE_TS;
+        let sent_ts = u64::from(group_ts) * nbiot::NPRACH_GROUPS as u64 * u64::from(self.repetitions);
+        let gaps = (usize::from(self.repetitions) - 1) / nbiot::NPRACH_GAP_AFTER;
+        sent_ts.div_ceil(u64::from(lte::SUBFRAME_TS)) as i64 + gaps as i64 * i64::from(nbiot::GAP_MS)
+    }
+}
+
 /// Checks the base stations of a scene.
 pub(super) fn check(
     file: &SceneFile,
@@ -360,6 +423,7 @@ pub(super) fn check(
         let checked = match written.standard {
             StationStandard::Lte => lte_station(written),
             StationStandard::Nr => nr_station(written),
+            StationStandard::Nbiot => nbiot_station(written),
         };
         let (carrier_hz, channel, blocks, width_hz, kind) = checked.map_err(wrong)?;
         let drawn_s = -stream(file.seed, streams::STATION + index as u64).random_range(0.0..10.24);
@@ -560,4 +624,53 @@ fn nr_station(written: &BaseStation) -> Result<Checked, String> {
     }
     let width_hz = f64::from(blocks) * 12.0 * spacing.hz();
     Ok((carrier_hz, channel, blocks, width_hz, StationKind::Nr(station)))
+}
+
+fn nbiot_station(written: &BaseStation) -> Result<Checked, String> {
+    unused(
+        "NB-IoT",
+        &[
+            (written.nr_arfcn.is_some(), "nr_arfcn"),
+            (written.spacing.is_some(), "spacing (machines say theirs)"),
+            (written.tdd.is_some(), "tdd"),
+            (written.bandwidth.is_some() || written.resource_blocks.is_some(), "a width: it is 180 kHz"),
+            (written.pusch.hopping != HoppingKind::None, "pusch"),
+            (written.srs.is_some(), "srs"),
+            (written.prach.configuration.is_some(), "prach (its own is nprach)"),
+        ],
+    )?;
+    let (carrier_hz, channel) = match (&written.earfcn, written.center) {
+        (Some(number), None) => match band::earfcn_uplink_hz(*number.get_ref()) {
+            Some((hz, _)) => (hz, Some(*number.get_ref())),
+            None => return Err(format!("{} is no uplink EARFCN", number.get_ref())),
+        },
+        (None, Some(hz)) => (hz.0, None),
+        _ => return Err("NB-IoT wants an earfcn or a center, not both".to_owned()),
+    };
+    let NprachFile { format, period_ms, start_ms, offset, subcarriers, repetitions, ramp_db } = written.nprach;
+    let station = NbiotStation { format, period_ms, start_ms, offset, subcarriers, repetitions, ramp_db };
+    let limits = [
+        (written.cell_id <= lte::MAX_CELL_ID, "cell_id must be 0 to 503"),
+        (format < 2, "nprach.format must be 0 or 1"),
+        (
+            nbiot::NPRACH_PERIODS_MS.contains(&period_ms),
+            "nprach.period_ms must be 40, 80, 160, 240, 320, 640, 1280 or 2560",
+        ),
+        (nbiot::NPRACH_STARTS_MS.contains(&start_ms), "nprach.start_ms must be a power of two from 8 to 1024"),
+        (nbiot::NPRACH_OFFSETS.contains(&offset), "nprach.offset must be 0, 2, 12, 18, 24, 34 or 36"),
+        (nbiot::NPRACH_SUBCARRIERS.contains(&subcarriers), "nprach.subcarriers must be 12, 24, 36 or 48"),
+        (
+            offset.saturating_add(subcarriers) <= nbiot::NARROW_SUBCARRIERS,
+            "nprach.offset and nprach.subcarriers must lie within the carrier's 48",
+        ),
+        (nbiot::REPETITIONS.contains(&repetitions), "nprach.repetitions must be a power of two up to 128"),
+        ((0.0..=6.0).contains(&ramp_db), "nprach.ramp_db must lie between 0 and 6"),
+    ];
+    if let Some((_, message)) = limits.iter().find(|(good, _)| !good) {
+        return Err((*message).to_owned());
+    }
+    if station.length_ms() > i64::from(period_ms) {
+        return Err(format!("preambles take {} ms: nprach.period_ms is too short", station.length_ms()));
+    }
+    Ok((carrier_hz, channel, 1, nbiot::CARRIER_HZ, StationKind::Nbiot(station)))
 }

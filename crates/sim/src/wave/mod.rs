@@ -4,6 +4,7 @@
 
 pub mod gsm;
 pub mod lte;
+pub mod nbiot;
 pub mod nr;
 pub mod other;
 
