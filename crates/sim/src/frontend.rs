@@ -94,7 +94,7 @@ mod tests {
     use cellwarden_types::db;
 
     fn sensor() -> Sensor {
-        Sensor { name: "a".into(), position: [0.0, 0.0], full_scale_dbm: Some(-20.0) }
+        Sensor { name: "a".into(), position: [0.0, 0.0], full_scale_dbm: Some(-20.0), ppm: 0.0 }
     }
 
     #[test]

@@ -27,8 +27,23 @@ struct Link {
     paths: Paths,
 }
 
+/// What a sensor's oscillator makes of rate and centre, in hertz.
+#[derive(Clone, Copy, PartialEq)]
+struct Clock {
+    rate: f64,
+    center: f64,
+}
+
+impl Clock {
+    fn new(scene: &Scene, sensor: usize) -> Self {
+        let factor = 1.0 + scene.file.sensor[sensor].ppm * 1e-6;
+        Self { rate: scene.file.rate.0 * factor, center: scene.file.center.0 * factor }
+    }
+}
+
 /// What a sensor receives, and what became of it.
 struct Receiver {
+    clock: Clock,
     frontend: Frontend,
     recording: SigmfWriter,
     /// By phone, then by interferer, then by base station.
@@ -94,8 +109,13 @@ fn sample_range(start_s: f64, end_s: f64, rate: f64, limit: u64) -> Range<u64> {
 }
 
 impl Piece {
-    fn render(scene: &Scene, emission: &Emission, (index, wave): (usize, &Wave), block: &Range<u64>) -> Option<Self> {
-        let rate = scene.file.rate.0;
+    fn render(
+        scene: &Scene,
+        emission: &Emission,
+        (index, wave): (usize, &Wave),
+        block: &Range<u64>,
+        Clock { rate, center }: Clock,
+    ) -> Option<Self> {
         let margin = wave.margin_s();
         let profile = delay_profile(fading_of(scene, emission.sender));
         let latest_s = profile.last().map_or(0.0, |&(delay_s, _)| delay_s);
@@ -105,7 +125,7 @@ impl Piece {
         if from >= to {
             return None;
         }
-        let offset_hz = emission.carrier_hz - scene.file.center.0;
+        let offset_hz = emission.carrier_hz - center;
         let amplitude = undb(emission.eirp_dbm).sqrt() as f32;
         let paths = profile.iter().map(|&(delay_s, _)| {
             let mut samples = vec![Complex32::default(); (to - from) as usize];
@@ -128,7 +148,7 @@ impl Receiver {
         pieces: &[Piece],
         block: &Range<u64>,
     ) -> Result<(), SimError> {
-        let rate = scene.file.rate.0;
+        let rate = self.clock.rate;
         self.samples.clear();
         self.samples.resize((block.end - block.start) as usize, Complex32::default());
         let mut heard = Vec::new();
@@ -172,7 +192,7 @@ impl Receiver {
 
     /// Writes the truth and closes the recording.
     fn finish(mut self, scene: &Scene, all: &[Emission], total: u64) -> Result<PathBuf, SimError> {
-        let rate = scene.file.rate.0;
+        let rate = self.clock.rate;
         for (emission, energy) in all.iter().zip(&self.energy) {
             let core = sample_range(emission.start_s, emission.start_s + emission.duration_s, rate, total);
             let count = core.end - core.start;
@@ -275,6 +295,7 @@ fn render(
             };
             let noise = (file.seed, streams::NOISE + i as u64);
             Ok(Receiver {
+                clock: Clock::new(scene, i),
                 frontend: Frontend::new(sensor, file.noise_figure_db, file.rate.0, file.format, noise),
                 recording: SigmfWriter::create(&out.join(&sensor.name), header)?,
                 links: links(scene, i),
@@ -285,21 +306,38 @@ fn render(
         })
         .collect::<Result<Vec<_>, SimError>>()?;
 
+    // Sensors of one clock hear the same samples.
+    let mut clocks: Vec<Clock> = Vec::new();
+    for receiver in &receivers {
+        if !clocks.contains(&receiver.clock) {
+            clocks.push(receiver.clock);
+        }
+    }
+    let worst_ppm = file.sensor.iter().map(|sensor| sensor.ppm.abs()).fold(0.0, f64::max);
     let (mut next, mut on_air) = (0, Vec::new());
     let mut start = 0;
     while start < total {
         let block = start..(start + BLOCK as u64).min(total);
         let (start_s, end_s) = (block.start as f64 / file.rate.0, block.end as f64 / file.rate.0);
-        // By start without margin: no margin is longer than this.
+        // By start without margin: no margin is longer than this, and clocks go apart.
         const MARGIN_S: f64 = 1e-3;
-        while next < all.len() && all[next].start_s - MARGIN_S < end_s {
+        let margin_s = MARGIN_S + 1.1e-6 * worst_ppm * end_s;
+        while next < all.len() && all[next].start_s - margin_s < end_s {
             on_air.push((next, (all[next].wave)()));
             next += 1;
         }
-        on_air.retain(|&(i, _): &(usize, Wave)| all[i].start_s + all[i].duration_s + MARGIN_S > start_s);
-        let pieces: Vec<Piece> =
-            on_air.par_iter().filter_map(|(i, wave)| Piece::render(scene, &all[*i], (*i, wave), &block)).collect();
-        receivers.par_iter_mut().try_for_each(|receiver| receiver.receive(scene, &all, &pieces, &block))?;
+        on_air.retain(|&(i, _): &(usize, Wave)| all[i].start_s + all[i].duration_s + margin_s > start_s);
+        let pieces: Vec<Vec<Piece>> = clocks
+            .iter()
+            .map(|&clock| {
+                let render = |(i, wave): &(usize, Wave)| Piece::render(scene, &all[*i], (*i, wave), &block, clock);
+                on_air.par_iter().filter_map(render).collect()
+            })
+            .collect();
+        receivers.par_iter_mut().try_for_each(|receiver| {
+            let own = clocks.iter().position(|clock| *clock == receiver.clock).unwrap_or(0);
+            receiver.receive(scene, &all, &pieces[own], &block)
+        })?;
         start = block.end;
         progress(start as f64 / total as f64);
     }
@@ -323,7 +361,7 @@ mod tests {
         let (emission, wave) = (&all[0], (all[0].wave)());
         let rate = scene.file.rate.0;
         let block = (emission.start_s * rate) as u64 - 50..((emission.start_s + 1e-3) * rate) as u64 + 100;
-        let piece = Piece::render(&scene, emission, (0, &wave), &block).unwrap();
+        let piece = Piece::render(&scene, emission, (0, &wave), &block, Clock::new(&scene, 0)).unwrap();
         assert_eq!(piece.paths.len(), 9);
         for (samples, (delay_s, _)) in piece.paths.iter().zip(delay_profile(FadingKind::Etu)) {
             let mut alone = vec![Complex32::default(); samples.len()];

@@ -117,6 +117,9 @@ pub struct Sensor {
     pub position: Point,
     /// Input level that reads 0 dBFS.
     pub full_scale_dbm: Option<f64>,
+    /// Error of its oscillator, which makes centre and rate alike, in parts per million: fast if positive.
+    #[serde(default)]
+    pub ppm: f64,
 }
 
 /// The keys of a site file that matter for propagation; it may hold more.
@@ -525,6 +528,9 @@ impl Scene {
                 let message =
                     format!("sensor {:?}: its name becomes a file's name, so letters, digits, - and _", sensor.name);
                 return Err(source.wrong(0..0, message));
+            }
+            if !sensor.ppm.is_finite() || sensor.ppm.abs() > 100.0 {
+                return Err(source.wrong(0..0, format!("sensor {:?}: ppm must be within 100", sensor.name)));
             }
             if file.sensor[..i].iter().any(|other| other.name == sensor.name) {
                 return Err(source.wrong(0..0, format!("two sensors are called {:?}", sensor.name)));
