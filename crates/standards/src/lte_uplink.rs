@@ -272,6 +272,17 @@ pub fn pusch_dmrs_shift(cell_id: u16, slot: usize) -> usize {
     pseudo_random::number(&c[at..at + 8]) as usize
 }
 
+/// Sequence group u of a cell's reference signals in a slot (0..20) of a frame, with group hopping or without.
+/// TS 36.211 clause 5.5.1.3, with Delta_ss 0.
+pub fn sequence_group(cell_id: u16, slot: usize, hopping: bool) -> usize {
+    let shift = usize::from(cell_id % 30);
+    if !hopping {
+        return shift;
+    }
+    let c = pseudo_random::bits(u32::from(cell_id / 30), 8 * FRAME_SLOTS);
+    (pseudo_random::number(&c[8 * slot..8 * slot + 8]) as usize % 30 + shift) % 30
+}
+
 /// First resource block of a narrowband of LTE-M on a carrier, and how many there are. TS 36.211 clause 5.2.4.
 pub fn narrowband_first_block(carrier_blocks: u16, narrowband: u16) -> Option<u16> {
     let count = carrier_blocks / 6;
@@ -366,6 +377,16 @@ mod tests {
         let shifts: Vec<_> = (0..20).map(|slot| pucch_shifts(7, slot)).collect();
         assert!(shifts.windows(2).all(|w| w[0] != w[1]));
         assert!((0..20).any(|slot| pusch_dmrs_shift(7, slot) % 12 != pusch_dmrs_shift(8, slot) % 12));
+    }
+
+    #[test]
+    fn groups_hop_over_all_thirty() {
+        assert!((0..20).all(|slot| sequence_group(101, slot, false) == 101 % 30));
+        let seen: std::collections::BTreeSet<_> =
+            (0..17).flat_map(|n| (0..20).map(move |slot| sequence_group(30 * n, slot, true))).collect();
+        assert_eq!(seen.len(), 30);
+        // Cells of one hopping pattern differ by their shift alone.
+        assert!((0..20).all(|s| (sequence_group(61, s, true) + 4) % 30 == sequence_group(65, s, true)));
     }
 
     #[test]

@@ -283,6 +283,12 @@ impl<'a> LteMember<'a> {
         }
     }
 
+    /// Sequence group in a slot since frame 0.
+    fn group(&self, slot: i64) -> usize {
+        let n_s = slot.rem_euclid(lte::FRAME_SLOTS as i64) as usize;
+        lte::sequence_group(self.member.station.cell_id, n_s, self.cell.group_hopping)
+    }
+
     /// Blocks between those of the PUCCH.
     fn inner_blocks(&self) -> u16 {
         self.member.station.blocks.saturating_sub(2 * self.cell.edge_blocks()).max(1)
@@ -422,10 +428,11 @@ impl<'a> LteMember<'a> {
             let n_s = (2 * subframe + slot).rem_euclid(lte::FRAME_SLOTS as i64) as usize;
             (lte::pusch_dmrs_shift(cell_id, n_s) + self.dmrs_shift) % 12
         });
-        let (u, carrier, seed) = (usize::from(cell_id % 30), self.member.station.blocks, self.member.rng.random());
+        let groups = [0, 1].map(|slot| self.group(2 * subframe + slot));
+        let (carrier, seed) = (self.member.station.blocks, self.member.rng.random());
         let slot = move |slot: usize, start_ts: u32, rng: &mut ChaCha8Rng| {
             let blocks = (firsts[slot], count, carrier);
-            lte_wave::pusch_slot(start_ts, blocks, modulation, (u, shifts[slot]), lengths[slot], rng)
+            lte_wave::pusch_slot(start_ts, blocks, modulation, (groups[slot], shifts[slot]), lengths[slot], rng)
         };
         let notes = vec![("transmission", transmission.into())];
         let start_s = self.start_s(subframe) - self.advance_s;
@@ -449,9 +456,9 @@ impl<'a> LteMember<'a> {
 
     fn pucch(&mut self, subframe: i64, format: Pucch, out: &mut Vec<Emission>) {
         let (carrier, cell_id) = (self.member.station.blocks, self.member.station.cell_id);
-        let (u, cover, ack, seed) =
-            (usize::from(cell_id % 30), self.cover, self.member.rng.random(), self.member.rng.random::<u64>());
+        let (cover, ack, seed) = (self.cover, self.member.rng.random(), self.member.rng.random::<u64>());
         for slot in 0..2u32 {
+            let u = self.group(2 * subframe + i64::from(slot));
             let n_s = (2 * subframe + i64::from(slot)).rem_euclid(lte::FRAME_SLOTS as i64) as usize;
             let block = lte::pucch_block(carrier, self.pucch_m[usize::from(format == Pucch::Format2)], n_s);
             let shifts = lte::pucch_shifts(cell_id, n_s).map(|shift| (shift + self.pucch_shift) % 12);
@@ -470,10 +477,10 @@ impl<'a> LteMember<'a> {
 
     fn srs(&mut self, subframe: i64, out: &mut Vec<Emission>) {
         let Some((srs, period, _)) = self.srs else { return };
-        let (carrier, cell_id) = (self.member.station.blocks, self.member.station.cell_id);
+        let carrier = self.member.station.blocks;
         // n_SRS counts within the 1024 frames. TS 36.211 clause 5.5.3.2.
         let (first, count) = srs.blocks(carrier, (subframe.rem_euclid(10_240) / period) as u64);
-        let (u, shift) = (usize::from(cell_id % 30), self.srs_shift);
+        let (u, shift) = (self.group(2 * subframe + 1), self.srs_shift);
         let make = move || lte_wave::srs((first, count, carrier), srs.comb, (u, shift));
         let last_symbol_ts = lte::SLOT_TS + lte::symbol_start_ts(lte::SLOT_SYMBOLS - 1);
         let start_s = self.start_s(subframe) - self.advance_s + f64::from(last_symbol_ts) / lte::TS_PER_SECOND;

@@ -142,7 +142,7 @@ impl<'a> LtemMember<'a> {
             at += 1;
         }
         let cell_id = self.member.station.cell_id;
-        let (u, dmrs_shift, seed) = (usize::from(cell_id % 30), self.dmrs_shift, self.member.rng.random());
+        let (dmrs_shift, hopping, seed) = (self.dmrs_shift, self.cell.group_hopping, self.member.rng.random());
         let slots = 2 * length as u32;
         let make = move || {
             let mut symbols = Vec::new();
@@ -151,6 +151,7 @@ impl<'a> LtemMember<'a> {
                 let mut rng = ChaCha8Rng::seed_from_u64(u64::wrapping_add(seed, u64::from(slot % 2)));
                 let n_s = (2 * at + i64::from(slot)).rem_euclid(lte::FRAME_SLOTS as i64) as usize;
                 let shift = (lte::pusch_dmrs_shift(cell_id, n_s) + dmrs_shift) % 12;
+                let u = lte::sequence_group(cell_id, n_s, hopping);
                 let burst = lte_wave::pusch_slot(
                     slot * lte::SLOT_TS,
                     (first, count, carrier),

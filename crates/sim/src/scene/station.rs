@@ -59,6 +59,9 @@ pub struct BaseStation {
     /// LTE: the PUSCH's hopping.
     #[serde(default)]
     pub pusch: PuschFile,
+    /// LTE: reference signals change their sequence group from slot to slot.
+    #[serde(default)]
+    pub group_hopping: bool,
     /// LTE: sounding. Nobody sounds where it is left out.
     pub srs: Option<SrsFile>,
     /// NR: subcarrier spacing.
@@ -251,6 +254,8 @@ pub struct LteStation {
     pub ramp_db: f64,
     /// The PUSCH's hopping.
     pub hopping: Option<lte::PuschHopping>,
+    /// Whether reference signals change their group.
+    pub group_hopping: bool,
     /// C_SRS and srs-SubframeConfig.
     pub srs: Option<(u8, u8)>,
     /// Number of PUCCH resources.
@@ -523,6 +528,7 @@ fn lte_station(written: &BaseStation) -> Result<Checked, String> {
         n_cs: lte::PRACH_N_CS[usize::from(zone)],
         ramp_db: prach.ramp_db,
         hopping,
+        group_hopping: written.group_hopping,
         srs,
         pucch_resources: written.pucch_resources,
     };
@@ -535,6 +541,7 @@ fn nr_station(written: &BaseStation) -> Result<Checked, String> {
         &[
             (written.earfcn.is_some(), "earfcn"),
             (written.pusch.hopping != HoppingKind::None, "pusch"),
+            (written.group_hopping, "group_hopping"),
             (written.pucch_resources != pucch_resources(), "pucch_resources"),
             (written.srs.is_some(), "srs (phones say themselves how they sound)"),
         ],
@@ -635,6 +642,7 @@ fn nbiot_station(written: &BaseStation) -> Result<Checked, String> {
             (written.tdd.is_some(), "tdd"),
             (written.bandwidth.is_some() || written.resource_blocks.is_some(), "a width: it is 180 kHz"),
             (written.pusch.hopping != HoppingKind::None, "pusch"),
+            (written.group_hopping, "group_hopping"),
             (written.srs.is_some(), "srs"),
             (written.prach.configuration.is_some(), "prach (its own is nprach)"),
         ],
