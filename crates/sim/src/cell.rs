@@ -7,7 +7,7 @@ mod nr;
 
 use crate::activity::{Emission, MakeWave, Sender, streams};
 use crate::frontend::stream;
-use crate::scene::{Phone, Scene, Station, StationKind};
+use crate::scene::{Phone, PhoneActivity, Scene, Station, StationKind};
 use cellwarden_standards::lte::TS_PER_SECOND;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -80,6 +80,26 @@ impl<'a> Member<'a> {
         (2.0 * self.delay_s * TS_PER_SECOND / step_ts).round().min(most) * step_ts / TS_PER_SECOND
     }
 
+    /// How many preambles it sends. A train has none; of preambles at a period, as many as fit.
+    fn attempts(&self, train: bool, end_s: f64) -> u32 {
+        let usual = match self.access_period_ms() {
+            Some(period_ms) => ((end_s - self.phone.start_s) * 1e3 / f64::from(period_ms)).ceil().max(1.0) as u32,
+            None => u32::from(!train),
+        };
+        self.phone.attempts.unwrap_or(usual)
+    }
+
+    /// How far below the answered preamble, the last, another one lies. Those of a train are alike.
+    fn lower_db(&self, ramp_db: f64, attempt: u32, attempts: u32) -> f64 {
+        if self.access_period_ms().is_some() { 0.0 } else { ramp_db * f64::from(attempts - 1 - attempt) }
+    }
+
+    /// From one preamble to the next, where preambles are all it sends and the scene says so.
+    fn access_period_ms(&self) -> Option<u16> {
+        let alone = matches!(self.phone.activity.get_ref(), PhoneActivity::LteAccess | PhoneActivity::NrAccess);
+        self.phone.period_ms.filter(|_| alone)
+    }
+
     /// When the activity ends.
     fn end_s(&self, usual_s: f64) -> f64 {
         (self.phone.start_s + self.phone.length_s.unwrap_or(usual_s)).min(self.scene_end_s)
@@ -101,12 +121,14 @@ impl<'a> Member<'a> {
         wave: MakeWave,
     ) -> Emission {
         let carrier_hz = self.station.carrier_hz + self.phone.cfo_hz;
+        let jitter_s = self.phone.jitter_us * 1e-6;
+        let off_s = if jitter_s > 0.0 { self.rng.random_range(-jitter_s..jitter_s) } else { 0.0 };
         let mut all = vec![("base_station", self.station.name.as_str().into())];
         all.extend(notes);
         Emission {
             sender: self.sender,
             label,
-            start_s,
+            start_s: start_s + off_s,
             duration_s,
             carrier_hz,
             lower_hz: carrier_hz + lower_hz,

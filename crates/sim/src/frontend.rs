@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 /// Input level that reads 0 dBFS where the site file says nothing.
 pub const DEFAULT_FULL_SCALE_DBM: f64 = -25.0;
 /// Thermal noise at 290 K, per hertz.
-const THERMAL_DBM_PER_HZ: f64 = -174.0;
+pub(crate) const THERMAL_DBM_PER_HZ: f64 = -174.0;
 
 /// One sensor's receiver.
 #[derive(Debug)]

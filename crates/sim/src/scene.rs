@@ -8,11 +8,13 @@ pub use station::{
 };
 
 use crate::SimError;
+use crate::channel::path_loss_db;
+use crate::frontend::THERMAL_DBM_PER_HZ;
 use crate::wave::nr::PuschWaveform;
 use cellwarden_standards::band;
-use cellwarden_standards::{lte, nbiot, nr};
+use cellwarden_standards::{gsm, lte, nbiot, nr};
 use cellwarden_types::text::line_column;
-use cellwarden_types::{Hertz, SampleFormat, UtcNanos};
+use cellwarden_types::{Hertz, SampleFormat, UtcNanos, db};
 use serde::{Deserialize, Deserializer};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -284,7 +286,7 @@ pub struct Phone {
     /// NB-IoT: spacing of its tones, 3.75 or 15 kHz.
     #[serde(default, deserialize_with = "optional_hertz")]
     pub spacing: Option<Hertz>,
-    /// Of a train: from one to the next.
+    /// Of a train, and of preambles alone: from one to the next.
     pub period_ms: Option<u16>,
     /// LTE uplink carrier.
     pub earfcn: Option<Spanned<u32>>,
@@ -293,6 +295,12 @@ pub struct Phone {
     pub bandwidth: Hertz,
     /// Radiated power; LTE: of six resource blocks, others in proportion up to 23 dBm (or this, if above).
     pub eirp_dbm: Option<f64>,
+    /// Instead: level over the noise in its own band at the first sensor, without shadowing and fading. LTE, NR: of all
+    /// alike, since power control keeps the density; NB-IoT: as if it filled 180 kHz.
+    pub snr_db: Option<f64>,
+    /// Following a base station: how far off each emission may begin, early or late.
+    #[serde(default)]
+    pub jitter_us: f64,
     /// Error of the carrier.
     #[serde(default)]
     pub cfo_hz: f64,
@@ -615,6 +623,9 @@ impl Scene {
                 (phone.length_s.is_none_or(|s| s > 0.0), "length_s must be positive"),
                 ((0.0..=500.0).contains(&phone.doppler_hz), "doppler_hz must lie between 0 and 500"),
                 (phone.cfo_hz.abs() <= 10e3, "cfo_hz must be within 10 kHz"),
+                (phone.snr_db.is_none() || phone.eirp_dbm.is_none(), "snr_db and eirp_dbm: one is enough"),
+                (phone.snr_db.is_none_or(|snr| snr.abs() <= 100.0), "snr_db must be within 100"),
+                ((0.0..=1000.0).contains(&phone.jitter_us), "jitter_us must lie between 0 and 1000"),
                 (phone.preamble.is_none_or(|n| n < 64), "preamble must be 0 to 63"),
                 (
                     phone.distance_m.is_none_or(|m| (0.0..=100e3).contains(&m)),
@@ -668,7 +679,25 @@ impl Scene {
                 return outside(interferer.freq.span(), interferer.freq.get_ref().0);
             }
         }
-        Ok(Self { time, phone_places, phone_carriers, phone_stations, stations, interferer_places, file })
+        let mut scene = Self { time, phone_places, phone_carriers, phone_stations, stations, interferer_places, file };
+        for index in 0..scene.file.phone.len() {
+            scene.file.phone[index].eirp_dbm = scene.eirp_of(index);
+        }
+        Ok(scene)
+    }
+
+    /// A phone's radiated power, if the scene says anything of its level.
+    fn eirp_of(&self, index: usize) -> Option<f64> {
+        let phone = &self.file.phone[index];
+        let Some(snr_db) = phone.snr_db else { return phone.eirp_dbm };
+        let width_hz = match phone.activity.get_ref().of_station() {
+            "GSM" => gsm::CHANNEL_HZ,
+            "NB-IoT" => nbiot::CARRIER_HZ,
+            _ => lte::PRACH_HZ,
+        };
+        let noise_dbm = THERMAL_DBM_PER_HZ + self.file.noise_figure_db + db(width_hz);
+        let listener = self.file.sensor[0].position;
+        Some(snr_db + noise_dbm + path_loss_db(self, self.phone_places[index], listener, self.phone_carriers[index]))
     }
 
     /// The block that holds a point, or `outside`.

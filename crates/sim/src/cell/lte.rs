@@ -96,7 +96,7 @@ impl<'a> LteMember<'a> {
         let end_s = self.member.end_s(usual_s);
         let end = ((end_s - self.member.station.frame_zero_s) / SUBFRAME_S).floor() as i64;
         let train = matches!(activity, PhoneActivity::LtePusch | PhoneActivity::LtePucch | PhoneActivity::LteSrs);
-        let attempts = self.member.phone.attempts.unwrap_or(if train { 0 } else { 1 });
+        let attempts = self.member.attempts(train, end_s);
         let from = self.access(first, end, attempts, taken, out);
         let mut plan = Plan::default();
         match activity {
@@ -131,7 +131,9 @@ impl<'a> LteMember<'a> {
             }
             self.prach(at, attempt, attempts, out);
             at += i64::from(self.cell.prach.preamble().subframes);
-            if attempt + 1 < attempts {
+            if let Some(period_ms) = self.member.access_period_ms() {
+                at = at.max(first + (i64::from(attempt) + 1) * i64::from(period_ms));
+            } else if attempt + 1 < attempts {
                 at += 12 + self.member.rng.random_range(0..20);
             }
         }
@@ -355,7 +357,7 @@ impl<'a> LteMember<'a> {
             ("attempt", attempt.into()),
             ("distance_m", (self.member.distance_m.round() as i64).into()),
         ];
-        let lower_db = self.cell.ramp_db * f64::from(attempts - 1 - attempt);
+        let lower_db = self.member.lower_db(self.cell.ramp_db, attempt, attempts);
         let make = move || lte_wave::prach(&format, (root, shift), (first, carrier));
         let start = (self.start_s(subframe), lower_db);
         self.push("lte/prach", start, (first, lte::PRACH_BLOCKS), notes, make, out);

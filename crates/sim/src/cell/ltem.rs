@@ -115,7 +115,7 @@ impl<'a> LtemMember<'a> {
                 ("distance_m", (self.member.distance_m.round() as i64).into()),
             ];
             let make = move || lte_wave::prach(&format, (root, shift), (first, carrier));
-            let start = (self.start_s(at), self.cell.ramp_db * f64::from(attempts - 1 - attempt));
+            let start = (self.start_s(at), self.member.lower_db(self.cell.ramp_db, attempt, attempts));
             self.push("ltem/prach", start, (first, lte::PRACH_BLOCKS), notes, Box::new(make), out);
             at += i64::from(format.subframes);
         }

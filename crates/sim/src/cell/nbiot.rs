@@ -88,7 +88,7 @@ impl<'a> NbiotMember<'a> {
         let lowest = offset + first / nbiot::NPRACH_HOP_SUBCARRIERS * nbiot::NPRACH_HOP_SUBCARRIERS;
         let edge = |n: u8| f64::from(n) * nbiot::NARROW_HZ - nbiot::CARRIER_HZ / 2.0;
         let edges = (edge(lowest), edge(lowest + nbiot::NPRACH_HOP_SUBCARRIERS));
-        let lower_db = self.cell.ramp_db * f64::from(attempts - 1 - attempt);
+        let lower_db = self.member.lower_db(self.cell.ramp_db, attempt, attempts);
         let mut start_s = self.start_s(at);
         for part in all.chunks(nbiot::NPRACH_GROUPS * nbiot::NPRACH_GAP_AFTER) {
             let notes = vec![

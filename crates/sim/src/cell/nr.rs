@@ -72,7 +72,7 @@ impl<'a> NrMember<'a> {
         let end_s = self.member.end_s(usual_s);
         let end = ((end_s - self.member.station.frame_zero_s) * TS_PER_SECOND) as i64 / self.slot_ts();
         let train = matches!(activity, PhoneActivity::NrPusch | PhoneActivity::NrSrs);
-        let attempts = self.member.phone.attempts.unwrap_or(if train { 0 } else { 1 });
+        let attempts = self.member.attempts(train, end_s);
         let from = self.access(end, attempts, taken, out);
         if activity == PhoneActivity::NrAccess {
             return;
@@ -144,7 +144,8 @@ impl<'a> NrMember<'a> {
     /// The preambles, and message 3 where something follows. Returns the first slot for what does.
     fn access(&mut self, end: i64, attempts: u32, taken: &mut Occupancy, out: &mut Vec<Emission>) -> i64 {
         let begin_s = self.member.phone.start_s - self.start_s(0);
-        let mut at_ts = (begin_s * TS_PER_SECOND).ceil() as i64;
+        let first_ts = (begin_s * TS_PER_SECOND).ceil() as i64;
+        let mut at_ts = first_ts;
         let ms = i64::from(nr::SUBFRAME_TS);
         for attempt in 0..attempts {
             let (start_ts, format) = self.cell.next_occasion(at_ts);
@@ -154,7 +155,9 @@ impl<'a> NrMember<'a> {
             let preamble = format.preamble(self.cell.prach_spacing);
             self.prach(start_ts, format, (attempt, attempts), out);
             at_ts = start_ts + i64::from(preamble.cp_ts + preamble.body_ts());
-            if attempt + 1 < attempts {
+            if let Some(period_ms) = self.member.access_period_ms() {
+                at_ts = at_ts.max(first_ts + (i64::from(attempt) + 1) * i64::from(period_ms) * ms);
+            } else if attempt + 1 < attempts {
                 // The answer's window, then back-off. TS 38.321 clauses 5.1.4 and 5.1.5.
                 at_ts += ms * (10 + self.member.rng.random_range(0..20));
             }
@@ -177,14 +180,14 @@ impl<'a> NrMember<'a> {
         &mut self,
         label: &'static str,
         (start_s, lower_db): (f64, f64),
-        (edges, width_hz): ((f64, f64), f64),
+        edges: (f64, f64),
         notes: Vec<(&'static str, Value)>,
         make: MakeOfdm,
         out: &mut Vec<Emission>,
     ) {
         let eirp_dbm = self.member.phone.eirp_dbm.unwrap_or(LTE_EIRP_DBM);
         // Power control keeps the density. TS 38.213 clause 7.1.1.
-        let scaled_dbm = (eirp_dbm + db(width_hz / REFERENCE_HZ)).min(eirp_dbm.max(LTE_MAX_DBM)) - lower_db;
+        let scaled_dbm = (eirp_dbm + db((edges.1 - edges.0) / REFERENCE_HZ)).min(eirp_dbm.max(LTE_MAX_DBM)) - lower_db;
         let duration_s = make().seconds();
         let wave = Box::new(move || Wave::Ofdm(make()));
         out.push(self.member.emission(label, (start_s, duration_s), edges, scaled_dbm, notes, wave));
@@ -225,10 +228,9 @@ impl<'a> NrMember<'a> {
             ("distance_m", (self.member.distance_m.round() as i64).into()),
         ];
         let make = move || nr_wave::prach(&preamble, cp_ts, (root, shift), first_hz);
-        let lower_db = self.cell.ramp_db * f64::from(attempts - 1 - attempt);
+        let lower_db = self.member.lower_db(self.cell.ramp_db, attempt, attempts);
         let edges = self.edges(self.cell.prach_block, width);
-        // A preamble of any width has the power that was asked for.
-        self.push("nr/prach", (self.start_s(start_ts), lower_db), (edges, REFERENCE_HZ), notes, Box::new(make), out);
+        self.push("nr/prach", (self.start_s(start_ts), lower_db), edges, notes, Box::new(make), out);
     }
 
     /// Keeps the blocks of the PRACH free in a slot.
@@ -288,7 +290,7 @@ impl<'a> NrMember<'a> {
         let notes = vec![("waveform", name.into())];
         let start_s = self.start_s(slot * self.slot_ts()) - self.advance_s;
         let edges = self.edges(blocks.0, blocks.1);
-        self.push("nr/pusch", (start_s, 0.0), (edges, edges.1 - edges.0), notes, Box::new(make), out);
+        self.push("nr/pusch", (start_s, 0.0), edges, notes, Box::new(make), out);
     }
 
     /// Soundings over the widest multiple of four blocks, in the last symbol of a special slot that has one up, else of
@@ -324,7 +326,7 @@ impl<'a> NrMember<'a> {
             let start_s = self.start_s(start_ts) - self.advance_s;
             let edges = self.edges(first, count);
             let notes = vec![("comb", comb.into())];
-            self.push("nr/srs", (start_s, 0.0), (edges, edges.1 - edges.0), notes, Box::new(make), out);
+            self.push("nr/srs", (start_s, 0.0), edges, notes, Box::new(make), out);
         }
     }
 }
