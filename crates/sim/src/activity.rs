@@ -91,6 +91,7 @@ pub fn activity_of(phone: &Phone) -> Activity {
         | PhoneActivity::LteSrs
         | PhoneActivity::NrData
         | PhoneActivity::NrPusch
+        | PhoneActivity::NrPucch
         | PhoneActivity::NrSrs
         | PhoneActivity::LtemAccess
         | PhoneActivity::LtemReport

@@ -183,6 +183,8 @@ pub enum PhoneActivity {
     NrData,
     /// NR: a PUSCH every so often and nothing else.
     NrPusch,
+    /// NR: a PUCCH every so often and nothing else.
+    NrPucch,
     /// NR: sounding and nothing else.
     NrSrs,
     /// LTE-M: preambles alone.
@@ -215,7 +217,13 @@ impl PhoneActivity {
     fn of_station(self) -> &'static str {
         match self {
             _ if self.is_gsm() => "GSM",
-            Self::NrAccess | Self::NrRegistration | Self::NrVoice | Self::NrData | Self::NrPusch | Self::NrSrs => "NR",
+            Self::NrAccess
+            | Self::NrRegistration
+            | Self::NrVoice
+            | Self::NrData
+            | Self::NrPusch
+            | Self::NrPucch
+            | Self::NrSrs => "NR",
             Self::NbiotAccess | Self::NbiotReport => "NB-IoT",
             _ => "LTE",
         }

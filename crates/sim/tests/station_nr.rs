@@ -206,6 +206,40 @@ fn allocations_of_a_cell_do_not_collide() {
 }
 
 #[test]
+fn control_channels_hop_in_the_middle_of_their_slot() {
+    let text = tdd("")
+        + &phone("a", "nr-pucch", "period_ms = 10")
+        + &phone("b", "nr-registration", "")
+        + &phone("c", "nr-voice", "")
+        + &phone("d", "nr-data", "");
+    let all = of_phones(&text);
+    for i in 0..4 {
+        let own: Vec<_> = all.iter().filter(|e| e.label == "nr/pucch" && e.sender == Sender::Phone(i)).collect();
+        assert!(own.len() >= 10 && own.len() % 2 == 0, "{i}: {}", own.len());
+        assert!(i > 0 || own.len() == 400, "{}", own.len());
+        for pair in own.chunks(2) {
+            let centre = |e: &Emission| (e.lower_hz + e.upper_hz) / 2.0 - 3700.02e6;
+            // About the carrier, whose own subcarrier is half a spacing above the middle of its blocks.
+            assert!((centre(pair[0]) + centre(pair[1]) + 30e3).abs() < 1.0);
+            assert!(
+                centre(pair[0]).abs() > (25.5 - 2.0) * 360e3
+                    && (pair[0].upper_hz - pair[0].lower_hz - 360e3).abs() < 1.0
+            );
+            assert!((pair[1].start_s - pair[0].start_s - pair[0].duration_s).abs() < 1e-9);
+            assert!((pair[0].duration_s + pair[1].duration_s - 0.5e-3).abs() < 1e-9);
+        }
+        // One phone sends one thing at a time.
+        let mut spans: Vec<_> = all.iter().filter(|e| e.sender == Sender::Phone(i)).collect();
+        spans.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
+        assert!(spans.windows(2).all(|w| w[0].start_s + w[0].duration_s < w[1].start_s + 1e-6), "{i}");
+    }
+    // No PUSCH on their blocks.
+    for e in all.iter().filter(|e| e.label == "nr/pusch") {
+        assert!(e.lower_hz > 3700.02e6 - 23.6 * 360e3 && e.upper_hz < 3700.02e6 + 23.6 * 360e3);
+    }
+}
+
+#[test]
 fn recordings_hold_strong_slots_and_silent_ones() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("scene.toml");

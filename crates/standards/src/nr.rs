@@ -5,6 +5,7 @@ use crate::lte;
 use crate::lte_uplink::preamble_of;
 use crate::nr_prach::{PAIRED, UNPAIRED};
 use crate::prach_roots::{PRACH_ROOTS_139, PRACH_ROOTS_839};
+use crate::pseudo_random;
 
 /// Symbols of a slot with normal cyclic prefix. TS 38.211 Table 4.3.2-1.
 pub const SLOT_SYMBOLS: usize = 14;
@@ -346,6 +347,14 @@ pub const fn pusch_dmrs_c_init(cell_id: u16, slot: u32, symbol: u32) -> u32 {
     let id = cell_id as u64;
     let value = (1 << 17) * (SLOT_SYMBOLS as u64 * slot as u64 + symbol as u64 + 1) * (2 * id + 1) + 2 * id;
     (value % (1 << 31)) as u32
+}
+
+/// Cyclic shifts n_cs(n_s, l) of the PUCCH in the symbols of a slot, which counts within the frame.
+/// TS 38.211 clause 6.3.2.2.2.
+pub fn pucch_shifts(cell_id: u16, slot: u32) -> [usize; SLOT_SYMBOLS] {
+    let first = 8 * SLOT_SYMBOLS * slot as usize;
+    let c = pseudo_random::bits(u32::from(cell_id), first + 8 * SLOT_SYMBOLS);
+    std::array::from_fn(|l| pseudo_random::number(&c[first + 8 * l..first + 8 * l + 8]) as usize % 12)
 }
 
 #[cfg(test)]

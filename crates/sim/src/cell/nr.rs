@@ -22,6 +22,8 @@ const PREAMBLES: usize = 64;
 const MOST_ADVANCE: f64 = 3846.0;
 /// Random places that are tried for a PUSCH before it is made smaller.
 const TRIES: usize = 40;
+/// Blocks at each edge of the carrier that the PUCCH has, of carriers that have more than a few.
+const EDGE_BLOCKS: u16 = 2;
 /// Width that `eirp_dbm` fills, in hertz: that of LTE's preamble.
 const REFERENCE_HZ: f64 = lte::PRACH_HZ;
 
@@ -33,6 +35,9 @@ pub(super) struct NrMember<'a> {
     advance_s: f64,
     /// Of all, in unpaired spectrum.
     tdd_advance_s: f64,
+    /// PUCCH resource, and its initial cyclic shift.
+    pucch_m: u16,
+    pucch_shift: usize,
     srs_shift: usize,
     srs_comb: u8,
     /// Slot of its sounding within the period.
@@ -46,6 +51,8 @@ impl<'a> NrMember<'a> {
         Self {
             advance_s: member.advance_s(step_ts, MOST_ADVANCE),
             tdd_advance_s: f64::from(tdd_advance_ts) / TS_PER_SECOND,
+            pucch_m: member.rng.random_range(0..2 * EDGE_BLOCKS),
+            pucch_shift: member.rng.random_range(0..12),
             srs_shift: member.rng.random_range(0..8),
             srs_comb: member.phone.srs.comb.unwrap_or(member.rng.random_range(0..2)),
             srs_offset: member.rng.random_range(0..10_000),
@@ -71,14 +78,16 @@ impl<'a> NrMember<'a> {
         };
         let end_s = self.member.end_s(usual_s);
         let end = ((end_s - self.member.station.frame_zero_s) * TS_PER_SECOND) as i64 / self.slot_ts();
-        let train = matches!(activity, PhoneActivity::NrPusch | PhoneActivity::NrSrs);
+        let train = matches!(activity, PhoneActivity::NrPusch | PhoneActivity::NrPucch | PhoneActivity::NrSrs);
         let attempts = self.member.attempts(train, end_s);
         let from = self.access(end, attempts, taken, out);
         if activity == PhoneActivity::NrAccess {
             return;
         }
-        // Slots that the phone would like, and blocks.
+        // Slots that the phone would like, and blocks of a PUSCH; none: a PUCCH.
         let mut plan: BTreeMap<i64, u16> = BTreeMap::new();
+        // Milliseconds from one acknowledgement or request to the next, on average.
+        let mut control_ms = 0.0;
         let mut last = end;
         let phone = self.member.phone;
         let blocks = self.member.station.blocks;
@@ -95,8 +104,10 @@ impl<'a> NrMember<'a> {
                     plan.insert(from + (at_ms * slots as f64) as i64, rng.random_range(1..=6).min(most));
                 }
                 last = from + i64::from(length_ms) * slots;
+                control_ms = 15.0;
             }
             PhoneActivity::NrVoice => {
+                control_ms = 20.0;
                 for at_ms in (from_ms..end_ms).step_by(20) {
                     plan.insert(at_ms * slots, rng.random_range(1..=4).min(most));
                 }
@@ -107,7 +118,13 @@ impl<'a> NrMember<'a> {
                     plan.insert(at_ms * slots, phone.resource_blocks.unwrap_or(drawn));
                 }
             }
+            PhoneActivity::NrPucch => {
+                for at_ms in (from_ms..end_ms).step_by(usize::from(phone.period_ms.unwrap_or(20))) {
+                    plan.insert(at_ms * slots, 0);
+                }
+            }
             PhoneActivity::NrData => {
+                control_ms = 10.0;
                 let load = phone.load.unwrap_or(0.9);
                 let mut size = rng.random_range(1..=most);
                 for slot in from..end {
@@ -122,6 +139,21 @@ impl<'a> NrMember<'a> {
             _ => {}
         }
         let last = last.min(end);
+        if control_ms > 0.0 {
+            let mut at_ms = 0.0;
+            loop {
+                let mut slot = from + (at_ms * slots as f64) as i64;
+                while !self.cell.is_up(slot) {
+                    slot += 1;
+                }
+                if slot >= last {
+                    break;
+                }
+                // Where there is a PUSCH it travels in that. TS 38.213 clause 9.
+                plan.entry(slot).or_insert(0);
+                at_ms += control_ms * rng.random_range(0.5..1.5);
+            }
+        }
         let mut busy = std::collections::BTreeSet::new();
         for (slot, count) in plan {
             let mut slot = slot;
@@ -129,7 +161,10 @@ impl<'a> NrMember<'a> {
                 slot += 1;
             }
             if slot < last {
-                self.pusch(slot, count, taken, out);
+                match count {
+                    0 => self.pucch(slot, out),
+                    _ => self.pusch(slot, count, taken, out),
+                }
                 busy.insert(slot);
             }
         }
@@ -255,15 +290,22 @@ impl<'a> NrMember<'a> {
         self.reserve(slot, taken);
         let carrier = self.member.station.blocks;
         let spread = self.member.phone.waveform == PuschWaveform::DftSOfdm;
-        for size in (1..=count.min(carrier)).rev().filter(|&n| !spread || lte::is_pusch_size(n)) {
+        let edge = self.edge_blocks();
+        let inner = carrier - 2 * edge;
+        for size in (1..=count.min(inner)).rev().filter(|&n| !spread || lte::is_pusch_size(n)) {
             for _ in 0..TRIES {
-                let first = self.member.rng.random_range(0..=carrier - size);
+                let first = edge + self.member.rng.random_range(0..=inner - size);
                 if taken.take(&[(slot, first)], size, carrier) {
                     return Some((first, size));
                 }
             }
         }
         None
+    }
+
+    /// Blocks at each edge that are the PUCCH's.
+    fn edge_blocks(&self) -> u16 {
+        if self.member.station.blocks >= 4 * EDGE_BLOCKS { EDGE_BLOCKS } else { 0 }
     }
 
     fn grid(&self, slot: i64) -> Grid {
@@ -291,6 +333,25 @@ impl<'a> NrMember<'a> {
         let start_s = self.start_s(slot * self.slot_ts()) - self.advance_s;
         let edges = self.edges(blocks.0, blocks.1);
         self.push("nr/pusch", (start_s, 0.0), edges, notes, Box::new(make), out);
+    }
+
+    /// A PUCCH format 1 over the slot, which hops from one edge to the mirrored block in the middle of it.
+    fn pucch(&mut self, slot: i64, out: &mut Vec<Emission>) {
+        let grid = self.grid(slot);
+        let shifts = nr::pucch_shifts(grid.cell_id, grid.slot).map(|shift| (shift + self.pucch_shift) % 12);
+        let (low, ack) = (self.pucch_m / 2 % self.member.station.blocks, self.member.rng.random());
+        let high = self.member.station.blocks - 1 - low;
+        let blocks = if self.pucch_m % 2 == 0 { [low, high] } else { [high, low] };
+        let base = nr::SLOT_SYMBOLS as u32 * (grid.slot % self.cell.spacing.slots());
+        let symbol = |l| self.cell.spacing.symbol_start_ts(base + l);
+        let half_ts = i64::from(symbol(nr::SLOT_SYMBOLS as u32 / 2) - symbol(0));
+        for (second, block) in [(false, blocks[0]), (true, blocks[1])] {
+            let make = move || nr_wave::pucch1_hop(&grid, block, second, shifts, ack);
+            let start_ts = slot * self.slot_ts() + if second { half_ts } else { 0 };
+            let start_s = self.start_s(start_ts) - self.advance_s;
+            let notes = vec![("format", "1".into())];
+            self.push("nr/pucch", (start_s, 0.0), self.edges(block, 1), notes, Box::new(make), out);
+        }
     }
 
     /// Soundings over the widest multiple of four blocks, in the last symbol of a special slot that has one up, else of

@@ -151,6 +151,31 @@ pub fn pusch_slot(
     OfdmBurst { symbols }
 }
 
+/// One hop of a PUCCH format 1 that fills a slot: symbols 0 to 6 (`second` false) or 7 to 13, on one block; time 0 is the
+/// start of the slot's first or eighth symbol. Its base sequence is turned by so many twelfths in each symbol of the slot;
+/// reference signals are in those of even number. Orthogonal sequence 0. TS 38.211 clauses 6.3.2.4 and 6.4.1.3.1.
+pub fn pucch1_hop(grid: &Grid, block: u16, second: bool, shifts: [usize; nr::SLOT_SYMBOLS], ack: bool) -> OfdmBurst {
+    let place = (block_first_hz(grid.spacing, block, grid.carrier_blocks), grid.spacing.hz());
+    let base = base_sequence(usize::from(grid.cell_id), nr::RB_SUBCARRIERS);
+    let data = if ack { -FRAC_1_SQRT_2 } else { FRAC_1_SQRT_2 };
+    let half = nr::SLOT_SYMBOLS / 2;
+    let mut symbols: Vec<OfdmSymbol> = (0..half)
+        .map(|l| if second { l + half } else { l })
+        .map(|l| {
+            let value = if l % 2 == 0 { Complex::ONE } else { Complex::new(data, data) };
+            let turned: Vec<Complex<f64>> = base
+                .iter()
+                .enumerate()
+                .map(|(n, x)| x * Complex::cis(TAU * ((shifts[l] * n) % 12) as f64 / 12.0))
+                .collect();
+            grid.symbol(0.0, l as u32, place, scaled(&turned, value))
+        })
+        .collect();
+    let start_s = symbols[0].start_s;
+    symbols.iter_mut().for_each(|symbol| symbol.shift(-start_s));
+    OfdmBurst { symbols }
+}
+
 /// A sounding in symbol `l` of a slot on every other subcarrier (from the `comb`th on) of blocks `first` to
 /// `first + count`, turned by `shift` eighths; time 0 is its start. TS 38.211 clause 6.4.1.4.
 pub fn srs(grid: &Grid, (first, count): (u16, u16), l: u32, comb: u8, shift: usize) -> OfdmBurst {
@@ -342,6 +367,32 @@ mod tests {
         assert!(all.iter().take(576).step_by(2).all(|x| x.norm_sqr() < 1e-7));
         let own: Vec<f64> = all.iter().take(576).skip(1).step_by(2).map(|x| x.norm_sqr() * 288.0).collect();
         assert!(own.iter().all(|p| (p - 1.0).abs() < 0.01), "{own:?}");
+    }
+
+    #[test]
+    fn control_channels_are_one_block_of_a_turned_sequence() {
+        let grid = grid(51);
+        let shifts = nr::pucch_shifts(grid.cell_id, grid.slot);
+        for (second, block) in [(false, 3), (true, 47)] {
+            let burst = pucch1_hop(&grid, block, second, shifts, true);
+            let lengths = if second { 7.0 * 1096.0 } else { 7.0 * 1096.0 + 16.0 };
+            assert!((burst.seconds() - lengths * TS).abs() < 1e-9);
+            for l in 0..7 {
+                let all = subcarriers(&burst, l, 51);
+                let first = 12 * usize::from(block);
+                let own: Vec<Complex<f64>> = all[first..first + 12].to_vec();
+                assert!((own.iter().map(|x| x.norm_sqr()).sum::<f64>() - 1.0).abs() < 1e-3, "{second} {l}");
+                // The base sequence and the symbol's own shift, and no other.
+                let base = base_sequence(usize::from(grid.cell_id), 12);
+                let score = |shift: usize| {
+                    let turn = |n: usize| Complex::cis(-TAU * ((shift * n) % 12) as f64 / 12.0);
+                    own.iter().zip(&base).enumerate().map(|(n, (x, r))| x * r.conj() * turn(n)).sum::<Complex<f64>>()
+                };
+                let symbol = if second { l + 7 } else { l };
+                assert!(score(shifts[symbol]).norm() > 3.46, "{second} {l}: {}", score(shifts[symbol]).norm());
+                assert!(score(shifts[symbol] + 1).norm() < 0.01);
+            }
+        }
     }
 
     #[test]
