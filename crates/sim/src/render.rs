@@ -94,6 +94,15 @@ fn links(scene: &Scene, sensor: usize) -> Vec<Link> {
         .collect()
 }
 
+/// Whether a sender is a base station or follows one.
+fn follows_station(scene: &Scene, sender: Sender) -> bool {
+    match sender {
+        Sender::Phone(i) => scene.phone_stations[i].is_some(),
+        Sender::Interferer(_) => false,
+        Sender::BaseStation(_) => true,
+    }
+}
+
 /// How a sender's links vary.
 fn fading_of(scene: &Scene, sender: Sender) -> FadingKind {
     match sender {
@@ -126,11 +135,17 @@ impl Piece {
             return None;
         }
         let offset_hz = emission.carrier_hz - center;
+        // Scenes from before there were base stations keep their bytes.
+        let exactly = profile.len() == 1 && !follows_station(scene, emission.sender);
         let amplitude = undb(emission.eirp_dbm).sqrt() as f32;
         let paths = profile.iter().map(|&(delay_s, _)| {
             let mut samples = vec![Complex32::default(); (to - from) as usize];
             let since_s = from as f64 / rate - emission.start_s - delay_s;
-            wave.render(since_s, 1.0 / rate, emission.duration_s, &mut samples);
+            if exactly {
+                wave.render(since_s, 1.0 / rate, emission.duration_s, &mut samples);
+            } else {
+                wave.render_quick(since_s, 1.0 / rate, emission.duration_s, &mut samples);
+            }
             mix(&mut samples, offset_hz, 1.0 / rate, emission.turns + offset_hz * since_s);
             samples.iter_mut().for_each(|x| *x *= amplitude);
             samples

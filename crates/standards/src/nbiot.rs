@@ -38,8 +38,8 @@ pub const fn nprach_cp_ts(format: u8) -> u32 {
     if format == 0 { 2048 } else { 8192 }
 }
 
-/// Subcarriers (0..48) of the symbol groups of `repetitions` of a preamble that begins on subcarrier `first` of those that
-/// lie from `offset` on.
+/// Subcarriers (0..48) of the symbol groups of `repetitions` of a preamble that begins on subcarrier `first` of those
+/// that lie from `offset` on.
 ///
 /// # Source
 /// 3GPP TS 36.211 clause 10.1.6.1, preamble formats 0 and 1 of frame structure 1.

@@ -341,8 +341,8 @@ impl NrPrachConfiguration {
 /// A, first one in symbol 2. TS 38.211 Table 6.4.1.1.3-3.
 pub const PUSCH_DMRS_SYMBOLS: [&[usize]; 4] = [&[2], &[2, 11], &[2, 7, 11], &[2, 5, 8, 11]];
 
-/// c_init of the PUSCH's reference signal without transform precoding, n_SCID 0; `slot` counts within the frame, `symbol`
-/// within the slot. TS 38.211 clause 6.4.1.1.1.1.
+/// c_init of the PUSCH's reference signal without transform precoding, n_SCID 0; `slot` counts within the frame,
+/// `symbol` within the slot. TS 38.211 clause 6.4.1.1.1.1.
 pub const fn pusch_dmrs_c_init(cell_id: u16, slot: u32, symbol: u32) -> u32 {
     let id = cell_id as u64;
     let value = (1 << 17) * (SLOT_SYMBOLS as u64 * slot as u64 + symbol as u64 + 1) * (2 * id + 1) + 2 * id;

@@ -2,7 +2,7 @@
 //!
 //! # Source
 //! 3GPP TS 38.211 Tables 6.3.3.2-2 and 6.3.3.2-3, as two public implementations have them; they agree in all rows that
-//! both hold but one: unpaired index 95, where one says every 16 frames and the other every 2. Here it is 16: unchecked.
+//! both hold but one: unpaired index 95, where one says every 16 frames and the other every 2. Here it is 16, unchecked.
 
 use crate::nr::NrPrachConfiguration;
 use crate::nr::NrPrachFormat::{A1, A1B1, A2, A2B2, A3, A3B3, B1, B4, C0, C2, Long0, Long1, Long2, Long3};

@@ -67,7 +67,7 @@ pub struct BaseStation {
     /// NR: subcarrier spacing.
     #[serde(default, deserialize_with = "optional_hertz")]
     pub spacing: Option<Hertz>,
-    /// NR in unpaired spectrum: slots down, special and up, such as `DDDSU`; the base station then transmits in the band.
+    /// NR in unpaired spectrum: slots down, special and up, such as `DDDSU`; it then transmits in the band.
     pub tdd: Option<String>,
     /// Its special slots: symbols down, of guard, up.
     #[serde(default = "special")]

@@ -151,9 +151,9 @@ pub fn pusch_slot(
     OfdmBurst { symbols }
 }
 
-/// One hop of a PUCCH format 1 that fills a slot: symbols 0 to 6 (`second` false) or 7 to 13, on one block; time 0 is the
-/// start of the slot's first or eighth symbol. Its base sequence is turned by so many twelfths in each symbol of the slot;
-/// reference signals are in those of even number. Orthogonal sequence 0. TS 38.211 clauses 6.3.2.4 and 6.4.1.3.1.
+/// One hop of a PUCCH format 1 that fills a slot: symbols 0 to 6 (`second` false) or 7 to 13, on one block; time 0 is
+/// the start of the slot's first or eighth symbol. Its base sequence is turned by so many twelfths in each symbol of the
+/// slot; reference signals are in those of even number. Orthogonal sequence 0. TS 38.211 clauses 6.3.2.4 and 6.4.1.3.1.
 pub fn pucch1_hop(grid: &Grid, block: u16, second: bool, shifts: [usize; nr::SLOT_SYMBOLS], ack: bool) -> OfdmBurst {
     let place = (block_first_hz(grid.spacing, block, grid.carrier_blocks), grid.spacing.hz());
     let base = base_sequence(usize::from(grid.cell_id), nr::RB_SUBCARRIERS);
@@ -190,8 +190,8 @@ pub fn srs(grid: &Grid, (first, count): (u16, u16), l: u32, comb: u8, shift: usi
     OfdmBurst { symbols: vec![symbol] }
 }
 
-/// `count` symbols of a downlink from the start of `grid.slot` on, which may go on through the next slots: QPSK on blocks
-/// `first` to `first + blocks` of each slot, and on none elsewhere. Power is 1 where the carrier is full.
+/// `count` symbols of a downlink from the start of `grid.slot` on, which may go on through the next slots: QPSK on
+/// blocks `first` to `first + blocks` of each slot, and on none elsewhere. Power is 1 where the carrier is full.
 pub fn downlink(grid: &Grid, count: u32, loads: &[(u16, u16)], rng: &mut impl Rng) -> OfdmBurst {
     let full = (f64::from(grid.carrier_blocks) * nr::RB_SUBCARRIERS as f64).sqrt();
     let slot_s = f64::from(grid.spacing.slot_ts()) / cellwarden_standards::lte::TS_PER_SECOND;
