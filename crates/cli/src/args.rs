@@ -27,6 +27,7 @@ pub enum Command {
     Record(crate::cmd::record::RecordArgs),
     Gain(crate::cmd::gain::GainArgs),
     Hits(crate::cmd::hits::HitsArgs),
+    Learned(LearnedArgs),
     Plan(crate::cmd::plan::PlanArgs),
     Bench(BenchArgs),
     #[command(hide = true, name = crate::cmd::capture::NAME)]
@@ -127,14 +128,43 @@ pub struct ListenArgs {
     #[arg(long)]
     pub bursts: bool,
     /// How deep to look
-    #[arg(long, value_enum, default_value = "full")]
+    #[arg(long, value_enum, default_value = "live")]
     pub depth: DepthArg,
     /// Threads to work on; the result is the same for any number [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Read what the detectors have learned from DIR before, and write it there after
+    /// Read what the detectors have learned from DIR before, and write it there after; `cellwarden learned` shows it
+    /// [default: for the daemon, the folder "learned" of its data]
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// What the search for preambles of base stations that are known may cost each sensor, in cores; what that leaves
+    /// out is counted
+    #[arg(long, value_name = "CORES", default_value_t = 0.5, value_parser = cores)]
+    pub search_cores: f64,
+}
+
+fn cores(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(cores) if (0.0..=64.0).contains(&cores) => Ok(cores),
+        _ => Err(format!("{text:?} is no number of cores from 0 to 64")),
+    }
+}
+
+/// Show what detectors have learned: the base stations whose phones were heard
+///
+/// Where on its carrier a base station takes preambles, of which roots, and how often they were heard. Nothing of it
+/// says who called. A daemon writes this every five minutes and when it ends; a replay with --state when it ends.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cellwarden learned
+  cellwarden learned --json /var/lib/cellwarden/learned/a-west.json")]
+pub struct LearnedArgs {
+    /// The folder, or one sensor's file of it
+    #[arg(value_name = "PATH", default_value = "/var/lib/cellwarden/learned")]
+    pub path: PathBuf,
+    /// Print JSON Lines, a base station a line
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Find phones with receivers, until Ctrl-C
@@ -206,7 +236,9 @@ pub struct CaptureArgs {
 pub enum DepthArg {
     /// Energy only: nothing is named, so there are no hits
     Energy,
-    /// Everything
+    /// What a daemon does: all that keeps up with a receiver
+    Live,
+    /// Everywhere, for the faintest preambles: many times slower than real time
     Full,
 }
 

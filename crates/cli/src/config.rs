@@ -4,6 +4,7 @@ use crate::archive::TilesConfig;
 use crate::engine::checked_rate;
 use crate::failure::Failure;
 use cellwarden_capture::config::DeviceConfig;
+use cellwarden_detect::carrier::KnownPrach;
 use cellwarden_evidence::{DAYS_MOST, Hash, Permission};
 use cellwarden_plan::Section;
 use cellwarden_selftest::SelfTestConfig;
@@ -50,6 +51,8 @@ pub struct Config {
     pub plan: Option<Section>,
     /// The devices.
     pub devices: Vec<DeviceConfig>,
+    /// Base stations that are known before a phone calls them.
+    pub base_stations: Vec<KnownPrach>,
     /// Seconds of samples that may wait for the detectors.
     pub queue_s: f64,
     /// Whether a device that cannot be opened is waited for: in a corridor yes, on the command line no.
@@ -77,6 +80,8 @@ struct File {
     section: Option<Section>,
     #[serde(default)]
     device: Vec<DeviceConfig>,
+    #[serde(default)]
+    base_station: Vec<KnownPrach>,
 }
 
 /// How much the store may hold.
@@ -170,6 +175,7 @@ impl Config {
             self_test: None,
             plan: None,
             devices: vec![device],
+            base_stations: Vec::new(),
             queue_s: QUEUE_S,
             patient: false,
         }
@@ -194,6 +200,7 @@ impl Config {
             whole.self_test = more.self_test.or(whole.self_test);
             whole.section = more.section.or(whole.section);
             whole.device.extend(more.device);
+            whole.base_station.extend(more.base_station);
         }
         // Paths are seen from where the file lies.
         let seen = |p: PathBuf| path.parent().map_or(p.clone(), |folder| folder.join(&p));
@@ -217,6 +224,7 @@ impl Config {
             },
             plan: whole.section,
             devices: whole.device,
+            base_stations: whole.base_station,
             queue_s: whole.queue_s.unwrap_or(QUEUE_S),
             patient: true,
         };
@@ -231,6 +239,9 @@ impl Config {
         }
         if !(QUEUE_LEAST_S..=QUEUE_MOST_S).contains(&self.queue_s) {
             return Err(format!("queue_s: {} is not from {QUEUE_LEAST_S} to {QUEUE_MOST_S} s", self.queue_s));
+        }
+        for (i, base_station) in self.base_stations.iter().enumerate() {
+            base_station.check().map_err(|what| format!("[[base_station]] {}: {what}", i + 1))?;
         }
         self.tiles.check(&self.rates_hz())?;
         if let Some(permission) = &self.permission {

@@ -168,6 +168,7 @@ impl SensorRun {
             // A recording is tuned already.
             retune: 0,
             deep_skipped: counts.deep_skipped,
+            places_skipped: counts.places_skipped,
         }
     }
 }

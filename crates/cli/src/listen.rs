@@ -3,8 +3,8 @@
 use crate::args::{DepthArg, Format, ListenArgs};
 use crate::engine::{Engine, Event};
 use crate::failure::Failure;
+use crate::learned;
 use crate::sigmf_sink::{Document, SigmfSink};
-use cellwarden_detect::state::DetectorState;
 use cellwarden_detect::{Depth, DetectConfig};
 use cellwarden_evidence::Hash;
 use cellwarden_locate::hit::REPORTED_LEAST;
@@ -13,8 +13,8 @@ use cellwarden_report::{OutputFormat, Sink};
 use cellwarden_types::{Hit, Record, SensorLedger, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
-use std::io::{BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::{BufWriter, IsTerminal};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -44,9 +44,10 @@ impl Listening {
         };
         let depth = match args.depth {
             DepthArg::Energy => Depth::Energy,
+            DepthArg::Live => Depth::Live,
             DepthArg::Full => Depth::Full,
         };
-        let config = DetectConfig { depth, ..DetectConfig::default() };
+        let config = DetectConfig { depth, search_cores: args.search_cores, ..DetectConfig::default() };
         let config_sha256 = config_hash(&config, site_text.as_deref())?;
         Ok(Self { site, site_text, config, config_sha256, args: args.clone(), live, began })
     }
@@ -246,47 +247,18 @@ fn say_what_was_odd(engine: &Engine) {
     }
 }
 
-fn state_path(folder: &Path, sensor: &str) -> PathBuf {
-    folder.join(format!("{}.json", sensor.replace(['/', '\\'], "_")))
-}
-
 fn restore_states(folder: Option<&Path>, engine: &mut Engine) -> Result<(), Failure> {
     let Some(folder) = folder else { return Ok(()) };
     for sensor in &mut engine.sensors {
-        let path = state_path(folder, &sensor.name);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Failure::Usage(format!("reading {}: {error}", path.display()))),
-        };
-        let state: DetectorState = serde_json::from_str(&text).map_err(|e| {
-            Failure::Usage(format!("{}: no detector state: {e}: delete it to start anew", path.display()))
-        })?;
-        if state.version != DetectorState::VERSION {
-            return Err(Failure::Usage(format!(
-                "{}: version {}, this cellwarden reads {}: delete it to start anew",
-                path.display(),
-                state.version,
-                DetectorState::VERSION
-            )));
+        if let Some(state) = learned::read(folder, &sensor.name).map_err(Failure::Usage)? {
+            sensor.detector.restore(state);
         }
-        sensor.detector.restore(state);
     }
     Ok(())
 }
 
 fn write_states(folder: Option<&Path>, engine: &Engine) -> Result<(), Failure> {
     let Some(folder) = folder else { return Ok(()) };
-    let failed = |path: &Path, e: std::io::Error| Failure::Run(format!("writing {}: {e}", path.display()));
-    std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
-    for sensor in &engine.sensors {
-        let path = state_path(folder, &sensor.name);
-        let part = path.with_extension("json.part");
-        let text = serde_json::to_vec_pretty(&sensor.detector.state()).map_err(Failure::run)?;
-        // Renamed when whole, so that a crash leaves the old one.
-        let mut file = std::fs::File::create(&part).map_err(|e| failed(&part, e))?;
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(|e| failed(&part, e))?;
-        std::fs::rename(&part, &path).map_err(|e| failed(&path, e))?;
-    }
-    Ok(())
+    let mut states = engine.sensors.iter().map(|s| s.detector.state());
+    states.try_for_each(|state| learned::write(folder, &state)).map_err(Failure::Run)
 }

@@ -237,6 +237,7 @@ impl LiveSensor {
             overload: self.overload,
             retune,
             deep_skipped: counts.deep_skipped,
+            places_skipped: counts.places_skipped,
         }
     }
 }

@@ -10,6 +10,7 @@ mod daemon;
 mod engine;
 mod failure;
 mod gain;
+mod learned;
 mod listen;
 mod live;
 mod samples;

@@ -214,3 +214,26 @@ fn info_draws_a_picture() {
     assert!(out.contains("100000 samples") && out.contains("SigMF"), "{out}");
     assert_eq!(&fs::read(&png).expect("reads")[1..4], b"PNG");
 }
+
+/// The preamble of the golden recording is that of root 1: what was learned of it is kept, added to, shown, and refused where it
+/// is no such file.
+#[test]
+fn what_was_learned_is_kept_and_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = path(folder.path(), "learned");
+    let recording = common::golden("lte.sigmf-meta").display().to_string();
+    for heard in 1..=2 {
+        good(&["replay", "--state", &state, &recording]);
+        let (text, _) = good(&["learned", "--json", &state]);
+        let line: serde_json::Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert_eq!(line["base_station"]["roots"], serde_json::json!([{"root": 1, "heard": heard}]), "{text}");
+    }
+    let (table, _) = good(&["learned", &path(folder.path(), "learned/lte.json")]);
+    assert!(table.contains("902.0") && table.contains("1 subframe"), "{table}");
+    fs::write(path(folder.path(), "learned/lte.json"), "{}").expect("writes");
+    assert!(refused(&["learned", &state], 1).contains("delete it to start anew"));
+    assert!(refused(&["replay", "--state", &state, &recording], 2).contains("delete it to start anew"));
+    assert!(refused(&["learned", &path(folder.path(), "none")], 2).contains("--state"));
+    assert!(refused(&["replay", "--search-cores", "many", &recording], 2).contains("cores"));
+}

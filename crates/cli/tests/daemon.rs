@@ -73,7 +73,7 @@ fn hits_are_stored_with_evidence_and_health_is_told() {
     // No sample is kept anywhere.
     let entries = std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").file_name());
     let names: Vec<String> = entries.map(|n| n.to_string_lossy().into_owned()).collect();
-    let known = |n: &String| n.starts_with("cellwarden.db") || n == "evidence" || n == "keys";
+    let known = |n: &String| n.starts_with("cellwarden.db") || n == "evidence" || n == "keys" || n == "learned";
     assert!(names.iter().all(known), "{names:?}");
     let (all, _) = daemon.end();
     let drift_ppm = &all.last().expect("a summary")["drift_ppm"]["corridor"];
@@ -160,4 +160,18 @@ fn a_sensor_in_another_band_takes_no_evidence_away() {
     let log = daemon.log();
     assert!(log.contains("Evidence is kept") && !log.contains("No evidence is kept"), "{log}");
     daemon.end();
+}
+
+/// What is configured is known from the start, and kept with what is learned.
+#[test]
+fn base_stations_that_are_configured_are_known_and_kept() {
+    let known = "[[base_station]]\ncenter = '902.05M'\nroots = [129, 710]\n";
+    let daemon = Daemon::start(&format!("{}{known}", config()));
+    daemon.wait_for("a closed hit", |r| !closed(r).is_empty());
+    let (text, code) = daemon.end_and(|d| {
+        let file = d.path("data/learned/corridor.json").display().to_string();
+        cellwarden(&["learned", "--json", &file])
+    });
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("\"is_configured\":true") && text.contains("\"root\":710"), "{text}");
 }

@@ -17,11 +17,13 @@ pub struct DetectConfig {
     pub tile_history_s: f64,
     /// How much the detectors after the energy stage may do.
     pub depth: Depth,
+    /// What the search of known base stations' occasions may cost, in cores.
+    pub search_cores: f64,
 }
 
 impl Default for DetectConfig {
     fn default() -> Self {
-        Self { seed_ratio: 4.5, grow_ratio: 2.4, tile_history_s: 0.25, depth: Depth::Full }
+        Self { seed_ratio: 4.5, grow_ratio: 2.4, tile_history_s: 0.25, depth: Depth::Live, search_cores: 0.5 }
     }
 }
 
@@ -31,7 +33,9 @@ impl Default for DetectConfig {
 pub enum Depth {
     /// Energy only: bursts stay `unknown`, and the samples count as `deep_skipped`.
     Energy,
-    /// Everything. A replay always works at this depth unless told otherwise.
+    /// What keeps up with a receiver: where a faint preamble may be is looked at as far as a budget allows.
+    Live,
+    /// Every place, however long it takes.
     Full,
 }
 

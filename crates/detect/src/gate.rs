@@ -30,6 +30,8 @@ const CLIP_SIGMAS: f32 = 2.0;
 /// Places that may be looked at in a chunk of 20 ms, the clearest first; what is not used is saved, up to so many.
 const LOOKS_A_CHUNK: usize = 8;
 const LOOKS_SAVED: usize = 32;
+/// Places without a look that are counted in a chunk.
+const PASSED_OVER_MOST: usize = 256;
 
 /// A place that is worth a look.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,6 +77,9 @@ pub struct PreambleGate {
     /// What was hinted at last.
     last: Vec<(u64, usize)>,
     looks: usize,
+    /// What was not, in this chunk, and how many there were in all.
+    passed_over: Vec<(u64, usize)>,
+    skipped: u64,
 }
 
 impl PreambleGate {
@@ -115,7 +120,14 @@ impl PreambleGate {
             found: Vec::with_capacity(4096),
             last: Vec::with_capacity(2 * LOOKS_SAVED),
             looks: 0,
+            passed_over: Vec::with_capacity(PASSED_OVER_MOST),
+            skipped: 0,
         })
+    }
+
+    /// Places that were worth a look and had none, because others were clearer.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// Frames in a window.
@@ -228,10 +240,15 @@ impl PreambleGate {
         self.looks = (self.looks + LOOKS_A_CHUNK).min(LOOKS_SAVED);
         let said = self.last.len();
         for &(sigmas, step, place) in &self.found {
-            if self.looks == 0 {
-                break;
+            if self.last.iter().chain(&self.passed_over).any(|a| near(a, step, place)) {
+                continue;
             }
-            if self.last.iter().any(|a| near(a, step, place)) {
+            if self.looks == 0 {
+                if self.passed_over.len() == PASSED_OVER_MOST {
+                    break;
+                }
+                // Counted once for all that lies near it.
+                self.passed_over.push((step, place));
                 continue;
             }
             self.looks -= 1;
@@ -243,6 +260,8 @@ impl PreambleGate {
                 sigmas,
             });
         }
+        self.skipped += self.passed_over.len() as u64;
+        self.passed_over.clear();
         // What was said before this chunk is near nothing that comes behind it.
         self.last.drain(..said);
     }
@@ -302,7 +321,29 @@ mod tests {
             all += hints.len();
         }
         assert!(found >= 19, "{found} of 20");
+        assert_eq!(gate.skipped(), 0);
         assert!(all < 60, "{all}");
+    }
+
+    #[test]
+    fn what_is_beyond_the_budget_is_counted() {
+        let (geometry, mut rng) = (geometry(), ChaCha8Rng::seed_from_u64(5));
+        let mut gate = PreambleGate::new(geometry, RATE_HZ).unwrap();
+        let (floor, mut hints) = (vec![1.0; geometry.n_fft], Vec::new());
+        for chunk in 0..20 {
+            let mut rows = noise(&mut rng, geometry.chunk_frames);
+            // Sixty blocks of a preamble's size, apart from each other.
+            for (i, row) in rows.chunks_exact_mut(geometry.n_fft).enumerate().filter(|_| chunk > 2) {
+                for low in [20, 160, 300].into_iter().filter(|_| i % 45 < 35) {
+                    row[low..low + 54].iter_mut().for_each(|p| *p *= 1.8);
+                }
+            }
+            gate.process(&rows, &floor, &mut hints);
+        }
+        let sent = 17 * 3 * (geometry.chunk_frames / 45) as u64;
+        let all = hints.len() as u64 + gate.skipped();
+        assert!(hints.len() <= LOOKS_SAVED + 17 * LOOKS_A_CHUNK, "{}", hints.len());
+        assert!(gate.skipped() > 0 && all.abs_diff(sent) < sent / 4, "{all} of {sent}");
     }
 
     #[test]

@@ -19,6 +19,7 @@
 
 pub mod ambient;
 pub mod candidate;
+pub mod carrier;
 pub mod channelize;
 pub mod classify;
 pub mod confidence;

@@ -1,8 +1,11 @@
 //! The whole path of one sensor's samples: block → rows → floor → segments → proposals → bursts.
 
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
+use crate::carrier::{Carriers, HeardPreamble, KnownPrach, LearnedPrach};
 use crate::classify::gsm::GsmClassifier;
 use crate::classify::leftover;
+use crate::classify::lte::prach::deep::DeepSearch;
+use crate::classify::lte::prach::timing::start_sigma_s;
 use crate::classify::lte::prach::{self, PrachSearch};
 use crate::classify::lte::shared::SharedChannelClassifier;
 use crate::confidence::burst_confidence;
@@ -15,6 +18,7 @@ use crate::segment::{Segment, Segmenter};
 use crate::spectrum::PowerSpectrum;
 use crate::state::{DetectorState, FloorState};
 use crate::swap::SwapTest;
+use cellwarden_standards::lte::PRACH_FORMATS;
 use cellwarden_standards::{band, gsm};
 use cellwarden_types::request::{LevelAnswer, LevelRequest};
 use cellwarden_types::{Burst, Hertz, IqBlock, SampleFormat, Standard, UtcNanos, db};
@@ -40,6 +44,8 @@ const HELD_S: f64 = 0.05;
 const INCOMING_S: f64 = 0.025;
 /// A source that follows another clock moves a stream's time by more than this; what a recording rounds is less.
 const CLOCK_STEP_S: f64 = 1e-6;
+/// Evidence of a preamble from which is learned.
+const LEARNED_LLR: f64 = 2.0;
 /// Tunings whose streams are kept while the receiver is elsewhere; of more, the floor alone is remembered.
 const PARKED_MOST: usize = 16;
 /// Visits that a stream's tiles may come from: shorter than 20 ms, none has a row worth keeping.
@@ -86,6 +92,8 @@ pub struct SampleCounts {
     pub unusable: u64,
     /// Of those, only looked at for energy.
     pub deep_skipped: u64,
+    /// Places at which a faint preamble may have been, and that were not searched because others were likelier.
+    pub places_skipped: u64,
 }
 
 /// Detects bursts in one sensor's stream. Give it blocks in order; it keeps what it needs.
@@ -98,6 +106,8 @@ pub struct Detector {
     /// Streams of other tunings, each worked off to its end; the one that was left last is the last.
     parked: Vec<Stream>,
     remembered: Vec<FloorState>,
+    /// Base stations at tunings that have no stream.
+    base_stations: Vec<LearnedPrach>,
     costs: StageCosts,
     counts: SampleCounts,
     swapped: SwapTest,
@@ -132,6 +142,14 @@ struct Stream {
     gate: Option<PreambleGate>,
     hints: Vec<Hint>,
     faint: Vec<Faint>,
+    /// The search of every place, and the first sample, from the origin, at which it goes on; none unless asked for.
+    deep: Option<DeepSearch>,
+    deep_next: u64,
+    /// Base stations of this band, and the first sample, from the origin, at which their occasions were not looked at.
+    carriers: Carriers,
+    occasions_next: u64,
+    /// Places that were not searched because others were likelier.
+    places_skipped: u64,
     classifiers: Classifiers,
 }
 
@@ -161,6 +179,7 @@ impl Detector {
             stream: None,
             parked: Vec::new(),
             remembered: Vec::new(),
+            base_stations: Vec::new(),
             costs: StageCosts::default(),
             counts: SampleCounts::default(),
             swapped: SwapTest::default(),
@@ -210,7 +229,9 @@ impl Detector {
     pub fn finish(&mut self, out: &mut Vec<Burst>) {
         self.work_off(out);
         for stream in self.parked.drain(..).chain(self.stream.take()) {
+            self.counts.places_skipped += stream.places_skipped();
             stream.remember(&mut self.remembered);
+            self.base_stations.extend(stream.carriers.into_known());
         }
     }
 
@@ -220,7 +241,10 @@ impl Detector {
         let known = self.parked.iter().position(|s| s.is_tuned_as(block)).map(|i| self.parked.remove(i));
         if let Some(left) = self.stream.take() {
             if self.parked.len() == PARKED_MOST {
-                self.parked.remove(0).remember(&mut self.remembered);
+                let oldest = self.parked.remove(0);
+                self.counts.places_skipped += oldest.places_skipped();
+                oldest.remember(&mut self.remembered);
+                self.base_stations.extend(oldest.carriers.into_known());
             }
             self.parked.push(left);
         }
@@ -229,7 +253,7 @@ impl Detector {
                 stream.come_back_at(block);
                 stream
             }
-            None => Stream::new(block, &self.config, &self.remembered),
+            None => Stream::new(block, &self.config, &self.remembered, &mut self.base_stations),
         });
     }
 
@@ -251,7 +275,9 @@ impl Detector {
 
     /// What happened to the samples so far.
     pub fn counts(&self) -> SampleCounts {
-        self.counts
+        let streams = self.parked.iter().chain(&self.stream);
+        let places_skipped = self.counts.places_skipped + streams.map(Stream::places_skipped).sum::<u64>();
+        SampleCounts { places_skipped, ..self.counts }
     }
 
     /// Noise density in the middle of the band that is watched now, in dBFS/Hz, once there is a floor.
@@ -274,9 +300,9 @@ impl Detector {
         self.swapped.mirrored_bursts()
     }
 
-    /// What lies in these samples of the recording does not count for [`iq_swapped`](Self::iq_swapped): a burst that was
-    /// added to the samples is as it should be whatever the receiver does.
-    pub fn except_from_swap_test(&mut self, samples: Range<u64>) {
+    /// Nothing is learned of the receiver and of base stations from what lies in these samples of the recording: it was added to
+    /// them.
+    pub fn except_from_learning(&mut self, samples: Range<u64>) {
         self.swapped.except(samples);
     }
 
@@ -302,16 +328,24 @@ impl Detector {
 
     /// What the detector has learned, to be written out.
     pub fn state(&self) -> DetectorState {
-        let mut floors = self.remembered.clone();
+        let (mut floors, mut base_stations) = (self.remembered.clone(), self.base_stations.clone());
         for stream in self.parked.iter().chain(&self.stream) {
             stream.remember(&mut floors);
+            base_stations.extend_from_slice(stream.carriers.known());
         }
-        DetectorState { version: DetectorState::VERSION, sensor: self.sensor.to_string(), floors }
+        DetectorState { version: DetectorState::VERSION, sensor: self.sensor.to_string(), floors, base_stations }
     }
 
-    /// Goes on from what was written out. Floors count for streams at the same centre and rate.
+    /// Goes on from what was written out. Floors count for streams at the same centre and rate, base stations wherever they are
+    /// heard.
     pub fn restore(&mut self, state: DetectorState) {
         self.remembered = state.floors;
+        self.base_stations = state.base_stations;
+    }
+
+    /// Tells it of base stations, before samples come.
+    pub fn teach(&mut self, base_stations: &[KnownPrach]) {
+        base_stations.iter().for_each(|b| b.teach(&mut self.base_stations));
     }
 
     /// Mean level between two frequencies over the last visit of the tuning at `center`, noise included, in dBFS; none if
@@ -332,8 +366,26 @@ impl Detector {
     }
 }
 
+impl Classifiers {
+    /// Whether a faint preamble is none that was found before and nothing that one makes; remembers it. What began before sample
+    /// `old` is forgotten.
+    fn is_new_faint(&mut self, found: &Proposal, old: f64) -> bool {
+        self.recent_prach.retain(|p| p.start > old);
+        let is_new = !self.recent_prach.iter().any(|p| same_emission(p, found) || is_of(found, p));
+        if is_new {
+            self.recent_prach.push(found.clone());
+        }
+        is_new
+    }
+}
+
 impl Stream {
-    fn new(block: &IqBlock, config: &DetectConfig, remembered: &[FloorState]) -> Self {
+    fn new(
+        block: &IqBlock,
+        config: &DetectConfig,
+        remembered: &[FloorState],
+        base_stations: &mut Vec<LearnedPrach>,
+    ) -> Self {
         let (rate, center) = (block.rate.0, block.center.0);
         let geometry = FrameGeometry::for_rate(rate);
         let n = geometry.n_fft;
@@ -342,6 +394,10 @@ impl Stream {
         if let Some(known) = remembered.iter().find(|f| f.fits(block.center, block.rate, n)) {
             floor.restore(&known.density);
         }
+        let reach_hz = rate / 2.0;
+        let is_inside = |b: &LearnedPrach| (b.center_hz - center).abs() < reach_hz;
+        let (own, others) = std::mem::take(base_stations).into_iter().partition(is_inside);
+        *base_stations = others;
         Self {
             format: block.format,
             rate: block.rate,
@@ -361,9 +417,14 @@ impl Stream {
             noise: NoiseFloor { center_hz: center, rate_hz: rate, density: vec![0.0; n] },
             segmenter: Segmenter::new(geometry, rate, center, config),
             pending: Vec::with_capacity(256),
-            gate: if config.depth == Depth::Full { PreambleGate::new(geometry, rate) } else { None },
+            gate: if config.depth == Depth::Energy { None } else { PreambleGate::new(geometry, rate) },
             hints: Vec::with_capacity(16),
             faint: Vec::with_capacity(64),
+            deep: if config.depth == Depth::Full { DeepSearch::new(rate) } else { None },
+            deep_next: 0,
+            carriers: Carriers::from_known(own),
+            occasions_next: 0,
+            places_skipped: 0,
             classifiers: Classifiers {
                 gsm: GsmClassifier::new(rate, center),
                 prach: PrachSearch::new(rate),
@@ -450,6 +511,7 @@ impl Stream {
         self.ring.begin_at(block.start.0);
         self.gate.iter_mut().for_each(PreambleGate::begin);
         self.faint.clear();
+        (self.deep_next, self.occasions_next) = (0, 0);
         self.classifiers.recent_prach.clear();
     }
 
@@ -468,7 +530,13 @@ impl Stream {
     fn settled_sample(&self) -> u64 {
         let open = self.frame_start(self.segmenter.open_since());
         let segments = self.pending.iter().map(|s| s.region.start);
-        let waiting = segments.chain(self.faint.iter().map(|f| f.start)).min().map_or(u64::MAX, |s| s + self.origin);
+        let faint = self
+            .faint
+            .iter()
+            .map(|f| f.start)
+            .chain(self.deep.iter().map(|_| self.deep_next))
+            .chain(self.occasions_next());
+        let waiting = segments.chain(faint).min().map_or(u64::MAX, |s| s + self.origin);
         // A preamble is found from pieces that begin after it.
         open.min(waiting).saturating_sub((MARGIN_S * self.rate.0) as u64)
     }
@@ -537,8 +605,7 @@ impl Stream {
     fn search_faint(&mut self, sensor: &Arc<str>, swapped: &mut SwapTest, all: bool, out: &mut Vec<Burst>) {
         let margin = (FAINT_MARGIN_S * self.rate.0) as u64;
         let known = if all { self.ring.end() } else { self.frame_start(self.frames_done) };
-        let pending = self.pending.iter().map(|s| s.region.start + self.origin).min().unwrap_or(u64::MAX);
-        let judged = self.frame_start(self.segmenter.open_since()).min(pending).min(known);
+        let judged = self.judged(known);
         let mut waiting = std::mem::take(&mut self.faint);
         waiting.retain(|&Faint { start, count, center_hz }| {
             let (from, to) = (self.origin + start, self.origin + start + count);
@@ -558,15 +625,140 @@ impl Stream {
             convert(self.format, self.ring.slice(begin, end), &mut parts.iq);
             let snippet = Snippet { iq: &parts.iq, start: begin, rate_hz: self.rate.0, center_hz: self.center.0 };
             let Some(mut found) = prach.search_faint(&snippet, &self.noise, from, center_hz) else { return false };
-            parts.recent_prach.retain(|p| p.start > begin as f64 - 0.1 * self.rate.0);
-            if !parts.recent_prach.iter().any(|p| same_emission(p, &found) || is_of(&found, p)) {
-                parts.recent_prach.push(found.clone());
-                swapped.doubt(&mut found);
+            if parts.is_new_faint(&found, begin as f64 - 0.1 * self.rate.0) {
+                self.learn(&mut found, swapped);
                 out.push(self.burst(found, sensor));
             }
             false
         });
         self.faint = waiting;
+    }
+
+    /// What its gate and its base stations pointed at beyond their budgets.
+    fn places_skipped(&self) -> u64 {
+        self.places_skipped + self.gate.as_ref().map_or(0, PreambleGate::skipped)
+    }
+
+    /// Where occasions of base stations are waited for, from the origin.
+    fn occasions_next(&self) -> Option<u64> {
+        self.carriers.is_any_timed().then_some(self.occasions_next)
+    }
+
+    /// Seconds of the stream at a sample of the recording, what was lost included: the receiver's own clock.
+    fn seconds_at(&self, sample: f64) -> f64 {
+        (sample + self.lost_before as f64) / self.rate.0
+    }
+
+    /// Looks at the occasions of base stations whose subframes are known, as far as all that stands out is judged.
+    fn search_occasions(
+        &mut self,
+        sensor: &Arc<str>,
+        search_cores: f64,
+        swapped: &mut SwapTest,
+        all: bool,
+        out: &mut Vec<Burst>,
+    ) {
+        let rate = self.rate.0;
+        let margin = (FAINT_MARGIN_S * rate) as u64;
+        let known = if all { self.ring.end() } else { self.frame_start(self.frames_done) };
+        let held = known.saturating_sub((HELD_S * rate) as u64 / 2);
+        let end = if all { known } else { self.judged(known).max(held).saturating_sub(2 * margin) };
+        let begin = (self.origin + self.occasions_next).max(self.ring.first() + margin);
+        if end <= begin {
+            return;
+        }
+        self.occasions_next = end - self.origin;
+        let (from_s, to_s) = (self.seconds_at(begin as f64), self.seconds_at(end as f64));
+        let Some(prach) = &self.classifiers.prach else { return };
+        let cores_of = |roots: usize| prach.seconds_of_occasion(roots);
+        let (occasions, skipped) = self.carriers.occasions((from_s, to_s), search_cores, cores_of);
+        self.places_skipped += skipped;
+        for occasion in occasions {
+            let start = occasion.start_s * rate - self.lost_before as f64;
+            let center_hz = occasion.base_station.center_hz;
+            let parts = &mut self.classifiers;
+            let is_known =
+                |p: &Proposal| (p.start - start).abs() < 0.9e-3 * rate && (p.low_hz..p.high_hz).contains(&center_hz);
+            let Some(prach) = &mut parts.prach else { return };
+            if parts.recent_prach.iter().any(is_known) {
+                continue;
+            }
+            let first = (start as u64).saturating_sub(margin).max(self.ring.first());
+            let last = (start as u64 + 2 * margin).min(known);
+            parts.iq.resize((last - first) as usize, Complex32::ZERO);
+            convert(self.format, self.ring.slice(first, last), &mut parts.iq);
+            let snippet = Snippet { iq: &parts.iq, start: first, rate_hz: rate, center_hz: self.center.0 };
+            let sought = (occasion.roots.as_slice(), occasion.tests_an_hour);
+            let place = (start, occasion.sigma_s * rate);
+            let sighting = prach.sight_known(&snippet, &self.noise, &occasion.base_station, place, sought);
+            let found = sighting.and_then(|s| prach.propose_known(&s, &snippet, &self.noise, &occasion.base_station));
+            if let Some(mut found) = found.filter(|f| parts.is_new_faint(f, first as f64 - 0.1 * rate)) {
+                self.learn(&mut found, swapped);
+                out.push(self.burst(found, sensor));
+            }
+        }
+    }
+
+    /// What a proposal says of the stream, and the stream of it.
+    fn learn(&mut self, found: &mut Proposal, swapped: &SwapTest) {
+        swapped.doubt(found);
+        if swapped.takes(found.start.max(0.0) as u64, found.count as u64) {
+            self.hear(found);
+        }
+    }
+
+    /// Learns from a preamble, and takes what was learned before to its start.
+    fn hear(&mut self, found: &mut Proposal) {
+        let (Some(root), Some(format)) = (found.detail.root, found.detail.format) else { return };
+        if found.standard != Standard::Lte || found.llr() < LEARNED_LLR {
+            return;
+        }
+        let noise = self.noise.power(found.low_hz, found.high_hz).max(f64::MIN_POSITIVE);
+        let (start_s, sigma_s) = (self.seconds_at(found.start), start_sigma_s(found.power / noise));
+        let center_hz = (found.low_hz + found.high_hz) / 2.0;
+        let believed = self.carriers.hear(&HeardPreamble { start_s, sigma_s, center_hz, root, format });
+        found.start += (believed.start_s - start_s) * self.rate.0;
+        if believed.format != format {
+            found.detail.format = Some(believed.format);
+            found.count = PRACH_FORMATS[usize::from(believed.format)].seconds() * self.rate.0;
+        }
+    }
+
+    /// The sample of the recording before which all that stands out is judged, of those that are `known`.
+    fn judged(&self, known: u64) -> u64 {
+        let pending = self.pending.iter().map(|s| s.region.start + self.origin).min().unwrap_or(u64::MAX);
+        self.frame_start(self.segmenter.open_since()).min(pending).min(known)
+    }
+
+    /// Looks everywhere for preambles that hardly show, as far as all that stands out is judged.
+    fn search_everywhere(&mut self, sensor: &Arc<str>, swapped: &mut SwapTest, all: bool, out: &mut Vec<Burst>) {
+        let Some(deep) = &self.deep else { return };
+        let (step, window, margin) = (deep.step(), deep.window(), (FAINT_MARGIN_S * self.rate.0) as u64);
+        let known = if all { self.ring.end() } else { self.frame_start(self.frames_done) };
+        // What is open for long is waited for no longer than its samples are kept.
+        let held = known.saturating_sub((HELD_S * self.rate.0) as u64 / 2);
+        let end = if all { known } else { self.judged(known).max(held).saturating_sub(margin) };
+        let first = (self.origin + self.deep_next).max(self.ring.first().next_multiple_of(step));
+        let count = (end + step).saturating_sub(first + window) / step;
+        if count == 0 {
+            return;
+        }
+        let (from, to) = (first.saturating_sub(margin).max(self.ring.first()), (end + margin).min(known));
+        let parts = &mut self.classifiers;
+        parts.iq.resize((to - from) as usize, Complex32::ZERO);
+        convert(self.format, self.ring.slice(from, to), &mut parts.iq);
+        let snippet = Snippet { iq: &parts.iq, start: from, rate_hz: self.rate.0, center_hz: self.center.0 };
+        let mut found = Vec::new();
+        if let Some(deep) = &mut self.deep {
+            deep.search(&snippet, &self.noise, (first, count as usize), &mut found);
+        }
+        self.deep_next = first + count * step - self.origin;
+        for mut proposal in found {
+            if self.classifiers.is_new_faint(&proposal, from as f64 - 0.1 * self.rate.0) {
+                self.learn(&mut proposal, swapped);
+                out.push(self.burst(proposal, sensor));
+            }
+        }
     }
 
     /// Judges the clusters of segments that are complete.
@@ -613,6 +805,8 @@ impl Stream {
         }
         self.pending.drain(..from);
         self.search_faint(sensor, swapped, all, out);
+        self.search_everywhere(sensor, swapped, all, out);
+        self.search_occasions(sensor, config.search_cores, swapped, all, out);
         costs.classify += began.elapsed();
     }
 
@@ -675,7 +869,8 @@ impl Stream {
                 }
                 let before = proposals.len();
                 let near = snippet.around(&segment.region, margin);
-                parts.shared.compare_references(!swapped.is_settled() && swapped.takes(&segment.region));
+                let counts = swapped.takes(segment.region.start, segment.region.count);
+                parts.shared.compare_references(!swapped.is_settled() && counts);
                 parts.shared.classify(&segment.region, &near, &self.noise, &mut proposals);
                 *claimed = proposals.len() > before;
             }
@@ -689,10 +884,10 @@ impl Stream {
             }
         }
         proposals.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.low_hz.total_cmp(&b.low_hz)));
-        out.extend(proposals.into_iter().map(|mut p| {
-            swapped.doubt(&mut p);
-            self.burst(p, sensor)
-        }));
+        for mut proposal in proposals {
+            self.learn(&mut proposal, swapped);
+            out.push(self.burst(proposal, sensor));
+        }
     }
 
     /// A proposal with the stream's clock and floor put to it.
@@ -733,7 +928,13 @@ impl Stream {
     fn forget(&mut self) {
         let margin = ((MARGIN_S + 14e-3) * self.rate.0) as u64;
         let next = self.frame_start(self.frames_done);
-        let waiting = self.pending.iter().map(|s| s.region.start).chain(self.faint.iter().map(|f| f.start)).min();
+        let faint = self
+            .faint
+            .iter()
+            .map(|f| f.start)
+            .chain(self.deep.iter().map(|_| self.deep_next))
+            .chain(self.occasions_next());
+        let waiting = self.pending.iter().map(|s| s.region.start).chain(faint).min();
         let oldest = waiting.map_or(next, |start| start + self.origin).min(next);
         let bound = next.saturating_sub((HELD_S * self.rate.0) as u64);
         self.ring.forget_before(oldest.saturating_sub(margin).max(bound));

@@ -1,5 +1,6 @@
 //! What a detector has learned, in a form that can be written out and read back.
 
+use crate::carrier::LearnedPrach;
 use cellwarden_types::Hertz;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,9 @@ pub struct DetectorState {
     pub sensor: String,
     /// Noise floors by centre and rate, the newest last.
     pub floors: Vec<FloorState>,
+    /// Base stations whose phones were heard.
+    #[serde(default)]
+    pub base_stations: Vec<LearnedPrach>,
 }
 
 impl DetectorState {

@@ -226,6 +226,12 @@ impl Scrape {
             "Samples thrown away on the way to another centre",
             self.counters(|c| c.retune),
         )?;
+        counter(
+            e,
+            ("sensor_places_skipped", ""),
+            "Places of faint preambles that were not searched, because others were likelier",
+            self.counters(|c| c.places_skipped),
+        )?;
         counter(e, ("sensor_clipped", "samples"), "Samples at full scale", self.counters(|c| c.clipped))?;
         counter(e, ("sensor_restarts", ""), "How often the device was started anew", self.counters(|c| c.restarts))?;
         let bursts = self.sensors.iter().flat_map(|s| {

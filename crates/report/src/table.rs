@@ -105,7 +105,11 @@ fn ledger_in_words(ledger: &SensorLedger) -> String {
         0 => String::new(),
         n => format!("; {n} thrown away on the way to another centre"),
     };
-    format!("{} samples, {lost}{shallow}{retune}", ledger.processed)
+    let places = match ledger.places_skipped {
+        0 => String::new(),
+        n => format!("; {n} places of faint preambles not searched"),
+    };
+    format!("{} samples, {lost}{shallow}{retune}{places}", ledger.processed)
 }
 
 /// A probability for people, to whom nothing is certain.

@@ -142,7 +142,7 @@ impl Course {
         if self.is_due(block) {
             self.wait_s = match self.plan(block, detector) {
                 Some(test) => {
-                    detector.except_from_swap_test(test.place.start..test.place.start + test.place.count);
+                    detector.except_from_learning(test.place.start..test.place.start + test.place.count);
                     self.current = Some(test);
                     self.turn += 1;
                     self.every_s * self.rng.random_range(1.0 - JITTER..=1.0 + JITTER)

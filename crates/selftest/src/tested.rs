@@ -3,6 +3,8 @@
 use crate::config::SelfTestConfig;
 use crate::course::Course;
 use crate::place::Place;
+use cellwarden_detect::carrier::KnownPrach;
+use cellwarden_detect::state::DetectorState;
 use cellwarden_detect::{DetectConfig, Detector, Tiles};
 use cellwarden_types::{Burst, Hertz, IqBlock, SelfTestCount, UtcNanos};
 use std::ops::Deref;
@@ -29,6 +31,14 @@ impl TestedDetector {
             course: tests.map(|tests| Course::new(sensor, tests)),
             found: Vec::new(),
         }
+    }
+
+    /// As [`Detector::restore`] and [`Detector::teach`], before samples come.
+    pub fn begin_with(&mut self, state: Option<DetectorState>, base_stations: &[KnownPrach]) {
+        if let Some(state) = state {
+            self.detector.restore(state);
+        }
+        self.detector.teach(base_stations);
     }
 
     /// Takes the next block and adds the bursts that it completes, as [`Detector::process`] does. Test bursts are added to a

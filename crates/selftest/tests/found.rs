@@ -24,6 +24,7 @@ fn test_bursts_are_found_in_every_format_and_nothing_gets_out() {
         let mut tested = detector(DetectConfig::default());
         let out = run(&mut tested, &mut Source::noise(format, DEVIATION), TESTS);
         assert!(out.is_empty(), "{format}: {out:?}");
+        assert!(tested.state().base_stations.is_empty(), "a base station is learned from test bursts");
         assert_eq!(tested.results().len(), 3, "GSM and two kinds of LTE");
         for r in tested.results() {
             assert!(r.tests >= TESTS / 3 - 1 && r.void == 0, "{format}: {r:?}");

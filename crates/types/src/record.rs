@@ -300,6 +300,9 @@ pub struct SensorLedger {
     pub retune: u64,
     /// Looked at for energy, not in depth.
     pub deep_skipped: u64,
+    /// Not samples: places at which a faint preamble may have been, and that were not searched because others were likelier.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub places_skipped: u64,
 }
 
 fn is_zero(n: &u64) -> bool {

@@ -8,6 +8,7 @@ pub mod devices;
 pub mod gain;
 pub mod hits;
 pub mod info;
+mod learned;
 pub mod man;
 pub mod plan;
 pub mod record;
@@ -34,6 +35,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Record(args) => record::run(&args),
         Command::Gain(args) => gain::run(&args),
         Command::Hits(args) => hits::run(&args),
+        Command::Learned(args) => learned::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Capture(args) => capture::run(&args),

@@ -8,9 +8,11 @@ use crate::config::Config;
 use crate::engine::Event;
 use crate::failure::Failure;
 use crate::gain::kept;
+use crate::learned::{self, Memory};
 use crate::listen::{Listening, Totals, emit, software};
 use crate::live::{Live, LiveSensor};
 use cellwarden_capture::process::supervisor::{DEVICE_CLOCK_SET_S, DeviceHandle, DeviceStatus, spawn_device};
+use cellwarden_detect::state::DetectorState;
 use cellwarden_locate::{JoinConfig, Joiner, SensorInfo};
 use cellwarden_report::Sink;
 use cellwarden_selftest::TestedDetector;
@@ -133,6 +135,7 @@ struct Daemon {
     pool: rayon::ThreadPool,
     joiner: Joiner,
     keeping: Keeping,
+    memory: Option<Memory>,
     wellbeing: Wellbeing,
     manager: Manager,
     bell: Receiver<()>,
@@ -154,6 +157,9 @@ impl Daemon {
         if keeping.keeps_evidence() {
             detect.tile_history_s = detect.tile_history_s.max(config.tiles.ring_s);
         }
+        let folder =
+            listening.args().state.clone().or_else(|| config.data.as_ref().map(|data| data.join(learned::FOLDER)));
+        let memory = folder.map(Memory::new).transpose().map_err(|e| Failure::Run(format!("starting threads: {e}")))?;
         let (ring, bell) = bounded(1);
         let command = crate::cmd::capture::command();
         let mut devices = Vec::new();
@@ -163,7 +169,10 @@ impl Daemon {
                 spawn_device(device.clone(), command.clone(), config.queue_s, ring.clone()).map_err(Failure::run)?;
             for (c, (reader, channel)) in handle.readers.drain(..).zip(&device.channels).enumerate() {
                 let name = Arc::from(channel.sensor.as_str());
-                sensors.push(LiveSensor::new(name, (d, c), (reader, device.hop), detect, config.self_test));
+                let known = memory.as_ref().and_then(|m| m.of(&channel.sensor));
+                let mut sensor = LiveSensor::new(name, (d, c), (reader, device.hop), detect, config.self_test);
+                sensor.detector.begin_with(known, &config.base_stations);
+                sensors.push(sensor);
             }
             devices.push(handle);
         }
@@ -182,6 +191,7 @@ impl Daemon {
             devices,
             live,
             keeping,
+            memory,
             wellbeing,
             manager: Manager::new()?,
             bell,
@@ -218,6 +228,8 @@ impl Daemon {
                 self.feed_watchdog();
                 let health = self.health();
                 self.wellbeing.tell(health, &self.live, &mut self.keeping);
+                let live = &self.live;
+                self.memory.iter_mut().for_each(|m| m.turn(|| states(live)));
             }
         }
     }
@@ -252,6 +264,7 @@ impl Daemon {
             ("samples", new.samples_keep_days.to_bits() != old.samples_keep_days.to_bits()),
             ("health", new.health != old.health),
             ("self_test", new.self_test != old.self_test),
+            ("base_station", new.base_stations != old.base_stations),
             ("queue_s", new.queue_s.to_bits() != old.queue_s.to_bits()),
         ] {
             if is_new {
@@ -370,6 +383,9 @@ impl Daemon {
         self.sink.record(&Record::Summary(summary))?;
         self.sink.finish()?;
         self.wellbeing.stop();
+        if let Some(memory) = self.memory {
+            memory.close(states(&self.live));
+        }
         self.keeping.close()
     }
 }
@@ -390,6 +406,10 @@ fn infos(live: &Live, started: UtcNanos) -> Vec<SensorInfo> {
         noise_dbfs_per_hz: noise(s),
     };
     live.sensors.iter().map(info).collect()
+}
+
+fn states(live: &Live) -> Vec<DetectorState> {
+    live.sensors.iter().map(|s| s.detector.state()).collect()
 }
 
 fn detectors(live: &Live) -> Vec<&TestedDetector> {

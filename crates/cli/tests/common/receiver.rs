@@ -223,6 +223,12 @@ impl Daemon {
         (self.terminated(), self.log())
     }
 
+    /// The same, and looks at what it left behind.
+    pub fn end_and<T>(mut self, look: impl FnOnce(&Self) -> T) -> T {
+        self.terminated();
+        look(&self)
+    }
+
     fn terminated(&mut self) -> Vec<Value> {
         self.signal("TERM");
         let asked = Instant::now();

@@ -20,6 +20,7 @@ pub struct Air {
     pub rng: ChaCha8Rng,
 }
 
+#[allow(dead_code)] // not every test needs all of it
 impl Air {
     /// `seconds` of noise.
     pub fn noise(rate_hz: f64, center_hz: f64, seconds: f64, seed: u64) -> Self {
@@ -81,13 +82,18 @@ impl Air {
         }
     }
 
-    /// The detector after all of it, and the bursts that it found.
-    pub fn detect(&self) -> (Detector, Vec<Burst>) {
+    /// All of it, as a receiver gives it.
+    pub fn block(&self) -> IqBlock {
         let mut block = IqBlock::empty("test".into(), SampleFormat::Cf32, Hertz(self.rate_hz), Hertz(self.center_hz));
         block.bytes = self.iq.iter().flat_map(|z| [z.re.to_le_bytes(), z.im.to_le_bytes()].concat()).collect();
+        block
+    }
+
+    /// The detector after all of it, and the bursts that it found.
+    pub fn detect(&self) -> (Detector, Vec<Burst>) {
         let mut detector = Detector::new("test".into(), DetectConfig::default());
         let mut out = Vec::new();
-        detector.process(&block, &mut out);
+        detector.process(&self.block(), &mut out);
         detector.finish(&mut out);
         (detector, out)
     }
