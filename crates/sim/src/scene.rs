@@ -732,6 +732,19 @@ fn follows(phone: &Phone, stations: &[Station], source: &Source<'_>) -> Result<O
         let message = format!("{:?} speaks {spoken}, which this activity does not", name.get_ref());
         return Err(source.wrong(phone.activity.span(), message));
     }
+    if let StationKind::Lte(cell) = &stations[index].kind {
+        let asked = phone.srs.period_ms.filter(|&ms| ms > 0);
+        let wants = asked.is_some() || activity == PhoneActivity::LteSrs;
+        if wants && cell.srs.is_none() {
+            let message =
+                format!("phone {:?}: nobody sounds in the cell of {:?}: give it srs", phone.name, name.get_ref());
+            return Err(source.wrong(name.span(), message));
+        }
+        if asked.is_some_and(|ms| cell.sounding_offsets(ms).is_empty()) {
+            let message = format!("phone {:?}: srs.period_ms does not fit the cell's srs.subframes", phone.name);
+            return Err(source.wrong(name.span(), message));
+        }
+    }
     let own = [
         (phone.arfcn.is_some(), "arfcn"),
         (phone.earfcn.is_some(), "earfcn"),

@@ -478,7 +478,9 @@ fn errors_say_what_is_wrong_with_a_station() {
         ("", "prach_root = 4", "prach_root is the base station's"),
         ("", "preamble = 64", "preamble must be"),
         ("", "snr_db = 3\neirp_dbm = 3", "one is enough"),
-        ("", "srs = { period_ms = 7 }", "srs.period_ms"),
+        ("srs = {}", "srs = { period_ms = 7 }", "srs.period_ms"),
+        ("srs = { subframes = 3 }", "srs = { period_ms = 2 }", "does not fit"),
+        ("", "srs = { period_ms = 20 }", "nobody sounds"),
         ("", "resource_blocks = 7", "resource_blocks"),
     ] {
         let text = wrong(&whole(station_keys, phone_keys));

@@ -72,9 +72,7 @@ impl<'a> LteMember<'a> {
         let comb = phone.srs.comb.unwrap_or(rng.random_range(0..2));
         let period_ms = phone.srs.period_ms.unwrap_or(usual_ms);
         // Of the offsets within the period, those that the cell sounds in.
-        let offsets: Vec<i64> = (0..i64::from(period_ms))
-            .filter(|&at| (0..10).all(|k| cell.sounds_in(at + k * i64::from(period_ms))))
-            .collect();
+        let offsets = cell.sounding_offsets(period_ms);
         let pick: f64 = rng.random();
         let offset = offsets.get((pick * offsets.len() as f64) as usize);
         let srs = cell.srs.zip(offset).map(|((c_srs, _), &offset)| {

@@ -268,6 +268,12 @@ impl LteStation {
         self.pucch_resources.div_ceil(2)
     }
 
+    /// Offsets of a sounding period that fall on the cell's subframes each time.
+    pub fn sounding_offsets(&self, period_ms: u16) -> Vec<i64> {
+        let period = i64::from(period_ms);
+        (0..period).filter(|&at| (0..10).all(|k| self.sounds_in(at + k * period))).collect()
+    }
+
     /// Whether phones may sound in a subframe, counted from the start of frame 0. TS 36.211 clause 5.5.3.3.
     pub fn sounds_in(&self, subframe: i64) -> bool {
         self.srs
