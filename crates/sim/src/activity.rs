@@ -1,5 +1,6 @@
 //! What a phone sends in the course of an activity, and when.
 
+use crate::cell::{self, Occupancy};
 use crate::channel::normal;
 use crate::frontend::stream;
 use crate::scene::{Interferer, InterfererKind, Phone, PhoneActivity, RadioMode, Scene};
@@ -9,14 +10,17 @@ use cellwarden_standards::{gsm, lte};
 use cellwarden_types::{Activity, db};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
 
-/// Who sends an emission: an index into the scene's phones or interferers.
+/// Who sends an emission: an index into the scene's phones, interferers or base stations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// A phone.
     Phone(usize),
     /// An interferer.
     Interferer(usize),
+    /// A base station whose downlink lies in the phones' band.
+    BaseStation(usize),
 }
 
 /// Makes a wave when its time comes: minutes of them would not fit into memory.
@@ -44,6 +48,8 @@ pub struct Emission {
     pub turns: f64,
     /// ARFCN or EARFCN.
     pub channel: Option<u32>,
+    /// More of the truth: keys without their prefix.
+    pub notes: Vec<(&'static str, Value)>,
     /// The wave itself; the same at every call.
     pub wave: MakeWave,
 }
@@ -55,14 +61,16 @@ pub(crate) mod streams {
     pub const CELL: u64 = 3 << 32;
     pub const LINK: u64 = 4 << 32;
     pub const NOISE: u64 = 5 << 32;
+    pub const STATION: u64 = 6 << 32;
+    pub const DOWNLINK: u64 = 7 << 32;
 }
 
 /// Radiated power of a GSM handset with a small antenna, where the scene says nothing.
 const GSM_EIRP_DBM: f64 = 28.0;
 /// Radiated power of an LTE phone's PRACH indoors, where the scene says nothing.
-const LTE_EIRP_DBM: f64 = 18.0;
+pub(crate) const LTE_EIRP_DBM: f64 = 18.0;
 /// Maximum of power class 3. TS 36.101 clause 6.2.2.
-const LTE_MAX_DBM: f64 = 23.0;
+pub(crate) const LTE_MAX_DBM: f64 = 23.0;
 
 /// The contract's word for what a phone does.
 pub fn activity_of(phone: &Phone) -> Activity {
@@ -70,19 +78,37 @@ pub fn activity_of(phone: &Phone) -> Activity {
         PhoneActivity::GsmAccess
         | PhoneActivity::GsmLocationUpdate
         | PhoneActivity::LteAttach
-        | PhoneActivity::LteTau => Activity::Registration,
+        | PhoneActivity::LteTau
+        | PhoneActivity::LteAccess
+        | PhoneActivity::NrAccess
+        | PhoneActivity::NrRegistration => Activity::Registration,
         PhoneActivity::GsmSms => Activity::Short,
-        PhoneActivity::GsmCall => Activity::Voice,
-        PhoneActivity::LteData => Activity::Data,
+        PhoneActivity::GsmCall | PhoneActivity::LteVoice | PhoneActivity::NrVoice => Activity::Voice,
+        PhoneActivity::LteData
+        | PhoneActivity::LteUpload
+        | PhoneActivity::LtePusch
+        | PhoneActivity::LtePucch
+        | PhoneActivity::LteSrs
+        | PhoneActivity::NrData
+        | PhoneActivity::NrPusch
+        | PhoneActivity::NrPucch
+        | PhoneActivity::NrSrs
+        | PhoneActivity::LtemAccess
+        | PhoneActivity::LtemReport
+        | PhoneActivity::NbiotAccess
+        | PhoneActivity::NbiotReport => Activity::Data,
     }
 }
 
 /// Everything that a scene's phones and interferers send, by start.
 pub fn emissions(scene: &Scene) -> Vec<Emission> {
     let mut all = Vec::new();
+    let mut taken: Vec<Occupancy> = scene.stations.iter().map(|_| Occupancy::default()).collect();
     for (index, phone) in scene.file.phone.iter().enumerate() {
         let carrier_hz = scene.phone_carriers[index];
-        if phone.activity.get_ref().is_gsm() {
+        if let Some(station) = scene.phone_stations[index] {
+            cell::send(scene, index, station, &mut taken[station], &mut all);
+        } else if phone.activity.get_ref().is_gsm() {
             GsmPhone::new(scene, index, phone, carrier_hz).send(&mut all);
         } else {
             LtePhone::new(scene, index, phone, carrier_hz).send(&mut all);
@@ -90,6 +116,9 @@ pub fn emissions(scene: &Scene) -> Vec<Emission> {
     }
     for (index, interferer) in scene.file.interferer.iter().enumerate() {
         send_interferer(scene, index, interferer, &mut all);
+    }
+    for index in 0..scene.stations.len() {
+        cell::send_station(scene, index, &mut all);
     }
     all.retain(|e| e.start_s < scene.file.duration_s && e.start_s + e.duration_s > 0.0);
     all.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
@@ -216,6 +245,7 @@ impl<R: Rng> GsmPhone<'_, R> {
             eirp_dbm: self.phone.eirp_dbm.unwrap_or(GSM_EIRP_DBM),
             turns: self.rng.random(),
             channel: self.phone.arfcn.as_ref().map(|n| u32::from(*n.get_ref())),
+            notes: Vec::new(),
             wave: Box::new(move || Wave::Gmsk(gsm_wave::GmskBurst::new(&bits))),
         });
     }
@@ -238,7 +268,7 @@ struct LtePhone<'a, R> {
 }
 
 /// Seconds of a subframe.
-const SUBFRAME_S: f64 = 1e-3;
+pub(crate) const SUBFRAME_S: f64 = 1e-3;
 
 impl<'a> LtePhone<'a, ()> {
     fn new(scene: &Scene, index: usize, phone: &'a Phone, carrier_hz: f64) -> LtePhone<'a, impl Rng + use<>> {
@@ -283,7 +313,7 @@ impl<R: Rng> LtePhone<'_, R> {
         subframe += 6;
         self.pusch(subframe, 2, out);
         subframe += 8;
-        let load = if activity == PhoneActivity::LteData { self.phone.load } else { 0.08 };
+        let load = if activity == PhoneActivity::LteData { self.phone.load.unwrap_or(0.5) } else { 0.08 };
         let largest = match activity {
             PhoneActivity::LteData => self.carrier_blocks.saturating_sub(2).max(1),
             _ => 6.min(self.carrier_blocks.saturating_sub(2)).max(1),
@@ -329,6 +359,7 @@ impl<R: Rng> LtePhone<'_, R> {
             eirp_dbm: scaled_dbm.min(eirp_dbm.max(LTE_MAX_DBM)),
             turns: self.rng.random(),
             channel: self.phone.earfcn.as_ref().map(|n| *n.get_ref()),
+            notes: Vec::new(),
             wave: Box::new(move || Wave::Ofdm(make())),
         });
     }
@@ -406,6 +437,7 @@ fn send_interferer(scene: &Scene, index: usize, interferer: &Interferer, out: &m
         eirp_dbm: interferer.eirp_dbm,
         turns,
         channel: None,
+        notes: Vec::new(),
         wave,
     };
     match (interferer.kind, interferer.mode) {

@@ -3,13 +3,13 @@
 use crate::scene::Sensor;
 use cellwarden_types::{SampleFormat, undb};
 use num_complex::Complex32;
-use rand::{Rng, RngCore, SeedableRng};
+use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Input level that reads 0 dBFS where the site file says nothing.
 pub const DEFAULT_FULL_SCALE_DBM: f64 = -25.0;
 /// Thermal noise at 290 K, per hertz.
-const THERMAL_DBM_PER_HZ: f64 = -174.0;
+pub(crate) const THERMAL_DBM_PER_HZ: f64 = -174.0;
 
 /// One sensor's receiver.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ pub fn full_scale_dbm(sensor: &Sensor) -> f64 {
 }
 
 /// A generator for stream `stream` of a seed.
-pub(crate) fn stream(seed: u64, stream: u64) -> impl Rng {
+pub(crate) fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);
     rng
@@ -94,7 +94,7 @@ mod tests {
     use cellwarden_types::db;
 
     fn sensor() -> Sensor {
-        Sensor { name: "a".into(), position: [0.0, 0.0], full_scale_dbm: Some(-20.0) }
+        Sensor { name: "a".into(), position: [0.0, 0.0], full_scale_dbm: Some(-20.0), ppm: 0.0 }
     }
 
     #[test]

@@ -19,10 +19,13 @@
 //! assert!(recordings[0].ends_with("a.sigmf-meta"));
 //! ```
 //!
-//! Limits: sensors share clock and centre, and what they hear has no propagation delay between them; fading
-//! is flat; LTE phones on one carrier do not share a scheduler, so their blocks may collide.
+//! What a scene file may say stands in `docs/scenes.md`.
+//!
+//! Limits: sensors share clock and centre, and what they hear has no propagation delay between them; LTE phones
+//! without a base station do not share a scheduler, so their blocks may collide.
 
 pub mod activity;
+mod cell;
 pub mod channel;
 pub mod frontend;
 pub mod render;

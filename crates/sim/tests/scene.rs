@@ -138,6 +138,45 @@ fn walls_and_blocks_come_from_the_site_file() {
 }
 
 #[test]
+fn an_oscillator_that_is_fast_hears_lower_and_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let scene = "seed = 5\nrate = \"1M\"\ncenter = \"902.5M\"\nduration_s = 2\n\
+        sensor = [{ name = \"good\", position = [0, 0] }, { name = \"fast\", position = [0, 1], ppm = 20 }]\n\
+        interferer = [\n\
+        { kind = \"cw\", position = [3, 0], freq = \"902.6M\", eirp_dbm = 0, start_s = 1.5, length_s = 0.1 }]\n";
+    let made = simulate(scene, dir.path());
+    let (good, fast) = (truth(&made[0]), truth(&made[1]));
+    assert_eq!(number(&good[0], "core:sample_start"), 1_500_000.0);
+    assert_eq!(number(&fast[0], "core:sample_start"), 1_500_030.0);
+    let tone_hz = |meta: &Path| {
+        let x = &samples(meta)[1_510_000..1_590_000];
+        let (re, im) = x.windows(2).fold((0.0, 0.0), |(re, im), w| {
+            let ((a, b), (c, d)) = (w[0], w[1]);
+            (re + a * c + b * d, im + a * d - b * c)
+        });
+        im.atan2(re) / std::f64::consts::TAU * 1e6
+    };
+    assert!((tone_hz(&made[0]) - 100e3).abs() < 1.0, "{}", tone_hz(&made[0]));
+    assert!((tone_hz(&made[1]) - (100e3 - 902.5e6 * 20e-6)).abs() < 4.0, "{}", tone_hz(&made[1]));
+    // Before the emission, and after it, there is noise alone.
+    let x = samples(&made[1]);
+    assert!(power(&x[1_500_033..1_500_500]) > 100.0 * power(&x[1_499_000..1_500_028]));
+}
+
+#[test]
+fn golden_recordings_come_out_byte_for_byte() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden");
+    for name in ["gsm", "lte"] {
+        let dir = tempfile::tempdir().unwrap();
+        let scene = golden.join(format!("{name}.scene.toml"));
+        let made = cellwarden_sim::simulate(&scene, dir.path(), &mut |_| {}).unwrap();
+        let kept = golden.join(format!("{name}.sigmf-data"));
+        assert!(std::fs::read(made[0].with_extension("sigmf-data")).unwrap() == std::fs::read(kept).unwrap(), "{name}");
+        assert_eq!(truth(&made[0]), truth(&golden.join(format!("{name}.sigmf-meta"))), "{name}");
+    }
+}
+
+#[test]
 fn the_corridor_is_a_scene() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/corridor/scene.toml");
     let scene = cellwarden_sim::Scene::load(&path).unwrap();

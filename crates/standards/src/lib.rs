@@ -14,6 +14,12 @@
 pub mod band;
 pub mod country;
 pub mod gsm;
+mod low_papr;
 pub mod lte;
 mod lte_phi;
+mod lte_uplink;
+pub mod nbiot;
+pub mod nr;
+mod nr_prach;
 mod prach_roots;
+pub mod pseudo_random;

@@ -1,6 +1,7 @@
 //! LTE uplink: timing, resource grid, PRACH, reference signals.
 
 pub use crate::lte_phi::{DMRS_PHI_12, DMRS_PHI_24};
+pub use crate::lte_uplink::*;
 pub use crate::prach_roots::{PRACH_ROOTS_139, PRACH_ROOTS_839};
 
 /// Basic time units per second; Ts = 1/30.72 MHz. TS 36.211 clause 4.

@@ -32,7 +32,7 @@ pub struct OfdmSymbol {
 }
 
 impl OfdmSymbol {
-    fn new(start_ts: u32, cp_ts: u32, body_ts: u32, grid: (f64, f64), amplitudes: Vec<Complex32>) -> Self {
+    pub(crate) fn new(start_ts: u32, cp_ts: u32, body_ts: u32, grid: (f64, f64), amplitudes: Vec<Complex32>) -> Self {
         let s = |ts: u32| f64::from(ts) / lte::TS_PER_SECOND;
         Self {
             start_s: s(start_ts),
@@ -41,6 +41,13 @@ impl OfdmSymbol {
             first_hz: grid.0,
             spacing_hz: grid.1,
             amplitudes,
+        }
+    }
+
+    /// Moves the symbol in time.
+    pub(crate) fn shift(&mut self, later_s: f64) {
+        for time_s in [&mut self.start_s, &mut self.end_s, &mut self.reference_s] {
+            *time_s += later_s;
         }
     }
 
@@ -122,7 +129,7 @@ pub fn reference_signal(u: usize, subcarriers: usize, shift: usize) -> Vec<Compl
 }
 
 /// To single precision, with the squares summing to 1 where every input has magnitude 1.
-fn scaled(values: &[Complex<f64>], turn: Complex<f64>) -> Vec<Complex32> {
+pub(crate) fn scaled(values: &[Complex<f64>], turn: Complex<f64>) -> Vec<Complex32> {
     let scale = 1.0 / (values.len() as f64).sqrt();
     values.iter().map(|x| x * turn * scale).map(|x| Complex32::new(x.re as f32, x.im as f32)).collect()
 }
@@ -146,61 +153,111 @@ pub enum Modulation {
     Qam16,
 }
 
+impl Modulation {
+    /// Real or imaginary part of a symbol of mean power 1.
+    pub(crate) fn level(self, rng: &mut impl Rng) -> f64 {
+        match self {
+            Self::Qpsk => {
+                if rng.random::<bool>() {
+                    FRAC_1_SQRT_2
+                } else {
+                    -FRAC_1_SQRT_2
+                }
+            }
+            Self::Qam16 => [-3.0, -1.0, 1.0, 3.0][rng.random_range(0..4)] / 10f64.sqrt(),
+        }
+    }
+}
+
 /// A PUSCH of one subframe on blocks `first` to `first + count`, in a carrier of `carrier` blocks;
 /// reference signals of group `u`.
-pub fn pusch(
+pub fn pusch(blocks: (u16, u16, u16), modulation: Modulation, signal: (usize, usize), rng: &mut impl Rng) -> OfdmBurst {
+    let mut burst = pusch_slot(0, blocks, modulation, signal, lte::SLOT_SYMBOLS, rng);
+    burst.symbols.extend(pusch_slot(lte::SLOT_TS, blocks, modulation, signal, lte::SLOT_SYMBOLS, rng).symbols);
+    burst
+}
+
+/// The first `symbols` symbols of a slot of a PUSCH on blocks `first` to `first + count`, in a carrier of `carrier`
+/// blocks; the slot begins at `start_ts` of the burst. Reference signal of group `u`, turned by `shift` twelfths.
+/// TS 36.211 clauses 5.3 and 5.5.2.1.
+pub fn pusch_slot(
+    start_ts: u32,
     (first, count, carrier): (u16, u16, u16),
     modulation: Modulation,
     (u, shift): (usize, usize),
+    symbols: usize,
     rng: &mut impl Rng,
 ) -> OfdmBurst {
     let subcarriers = usize::from(count) * lte::RB_SUBCARRIERS;
     let fft = FftPlanner::<f64>::new().plan_fft_forward(subcarriers);
     let mut scratch = vec![Complex::default(); fft.get_inplace_scratch_len()];
-    let dmrs = scaled(&reference_signal(u, subcarriers, shift), Complex::ONE);
     let grid = (block_first_hz(first, carrier), lte::SUBCARRIER_HZ);
-    let mut level = move || match modulation {
-        Modulation::Qpsk => {
-            if rng.random::<bool>() {
-                FRAC_1_SQRT_2
-            } else {
-                -FRAC_1_SQRT_2
-            }
-        }
-        Modulation::Qam16 => [-3.0, -1.0, 1.0, 3.0][rng.random_range(0..4)] / 10f64.sqrt(),
-    };
-    let mut symbols = Vec::with_capacity(2 * lte::SLOT_SYMBOLS);
-    for slot in 0..2 {
-        for l in 0..lte::SLOT_SYMBOLS {
+    let symbols = (0..symbols)
+        .map(|l| {
             let amplitudes = if l == lte::PUSCH_DMRS_SYMBOL {
-                dmrs.clone()
+                scaled(&reference_signal(u, subcarriers, shift), Complex::ONE)
             } else {
-                let mut block: Vec<Complex<f64>> = (0..subcarriers).map(|_| Complex::new(level(), level())).collect();
+                let mut block: Vec<Complex<f64>> =
+                    (0..subcarriers).map(|_| Complex::new(modulation.level(rng), modulation.level(rng))).collect();
                 fft.process_with_scratch(&mut block, &mut scratch);
                 let unitary = 1.0 / (subcarriers as f64).sqrt();
                 scaled(&block, Complex::new(unitary, 0.0))
             };
-            let start = slot * lte::SLOT_TS + lte::symbol_start_ts(l);
-            symbols.push(OfdmSymbol::new(start, lte::cp_ts(l), lte::SYMBOL_TS, grid, amplitudes));
-        }
-    }
+            let start = start_ts + lte::symbol_start_ts(l);
+            OfdmSymbol::new(start, lte::cp_ts(l), lte::SYMBOL_TS, grid, amplitudes)
+        })
+        .collect();
     OfdmBurst { symbols }
 }
 
-/// One slot of a PUCCH format 1 or 1a on one block, with cover code `cover` (0..3). TS 36.211 clauses 5.4.1
-/// and 5.5.2.2. The cyclic shift does not hop from symbol to symbol.
-pub fn pucch1_slot((block, carrier): (u16, u16), (u, shift, cover): (usize, usize, usize), ack: bool) -> OfdmBurst {
+/// One slot of a PUCCH format 1 or 1a on one block, with cover code `cover` (0..3) and one cyclic shift.
+pub fn pucch1_slot(place: (u16, u16), (u, shift, cover): (usize, usize, usize), ack: bool) -> OfdmBurst {
+    pucch1_hopping_slot(place, u, [shift; lte::SLOT_SYMBOLS], cover, ack)
+}
+
+/// One slot of a PUCCH format 1 or 1a on one block, with cover code `cover` (0..3); its reference sequence of group
+/// `u` is turned by so many twelfths in each symbol. TS 36.211 clauses 5.4.1 and 5.5.2.2.
+pub fn pucch1_hopping_slot(
+    (block, carrier): (u16, u16),
+    u: usize,
+    shifts: [usize; lte::SLOT_SYMBOLS],
+    cover: usize,
+    ack: bool,
+) -> OfdmBurst {
     const COVER: [[f64; 4]; 3] = [[1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0], [1.0, -1.0, -1.0, 1.0]];
-    let base = reference_signal(u, 12, shift);
-    let grid = (block_first_hz(block, carrier), lte::SUBCARRIER_HZ);
     let data = if ack { -1.0 } else { 1.0 };
+    pucch_symbols((block, carrier), u, shifts, |l| match l {
+        2..=4 => Complex::cis(TAU * ((l - 2) * (cover % 3)) as f64 / 3.0),
+        _ => Complex::new(data * COVER[cover % 3][if l < 2 { l } else { l - 3 }], 0.0),
+    })
+}
+
+/// One slot of a PUCCH format 2 on one block: QPSK in five symbols, reference signals in the second and the sixth.
+/// TS 36.211 clauses 5.4.2 and 5.5.2.2.
+pub fn pucch2_slot(
+    (block, carrier): (u16, u16),
+    u: usize,
+    shifts: [usize; lte::SLOT_SYMBOLS],
+    rng: &mut impl Rng,
+) -> OfdmBurst {
+    pucch_symbols((block, carrier), u, shifts, |l| match l {
+        1 | 5 => Complex::ONE,
+        _ => Complex::new(Modulation::Qpsk.level(rng), Modulation::Qpsk.level(rng)),
+    })
+}
+
+fn pucch_symbols(
+    (block, carrier): (u16, u16),
+    u: usize,
+    shifts: [usize; lte::SLOT_SYMBOLS],
+    mut turn: impl FnMut(usize) -> Complex<f64>,
+) -> OfdmBurst {
+    let grid = (block_first_hz(block, carrier), lte::SUBCARRIER_HZ);
     let symbols = (0..lte::SLOT_SYMBOLS)
         .map(|l| {
-            let turn = match l {
-                2..=4 => Complex::cis(TAU * ((l - 2) * (cover % 3)) as f64 / 3.0),
-                _ => Complex::new(data * COVER[cover % 3][if l < 2 { l } else { l - 3 }], 0.0),
-            };
-            OfdmSymbol::new(lte::symbol_start_ts(l), lte::cp_ts(l), lte::SYMBOL_TS, grid, scaled(&base, turn))
+            let base = reference_signal(u, lte::RB_SUBCARRIERS, shifts[l]);
+            let amplitudes = scaled(&base, turn(l));
+            OfdmSymbol::new(lte::symbol_start_ts(l), lte::cp_ts(l), lte::SYMBOL_TS, grid, amplitudes)
         })
         .collect();
     OfdmBurst { symbols }

@@ -4,9 +4,15 @@
 
 pub mod gsm;
 pub mod lte;
+pub mod nbiot;
+pub mod nr;
 pub mod other;
+mod quick;
 
 use num_complex::{Complex, Complex32};
+
+/// Makes the symbols of a burst when they are wanted.
+pub(crate) type MakeOfdm = Box<dyn Fn() -> lte::OfdmBurst + Send + Sync>;
 
 /// A waveform of any standard.
 #[derive(Clone, Debug)]
@@ -31,6 +37,14 @@ impl Wave {
             Self::Ofdm(_) => lte::FADE_S / 2.0,
             Self::Cw | Self::Fm(_) => 0.0,
             Self::Dqpsk(_) => other::DQPSK_MARGIN_S,
+        }
+    }
+
+    /// The same as [`Self::render`] but for rounding, and many times as fast where a wave has hundreds of subcarriers.
+    pub fn render_quick(&self, start_s: f64, step_s: f64, duration_s: f64, out: &mut [Complex32]) {
+        match self {
+            Self::Ofdm(burst) => quick::render(burst, start_s, step_s, out),
+            _ => self.render(start_s, step_s, duration_s, out),
         }
     }
 

@@ -1,0 +1,172 @@
+//! LTE-M machines on the carrier of an LTE base station: a PUSCH or a preamble sent several times over, within a
+//! narrowband of six blocks.
+
+use super::lte::MOST_ADVANCE;
+use super::{Member, Occupancy};
+use crate::activity::{Emission, LTE_EIRP_DBM, LTE_MAX_DBM, SUBFRAME_S};
+use crate::scene::{LteStation, PhoneActivity};
+use crate::wave::lte as lte_wave;
+use crate::wave::lte::OfdmBurst;
+use crate::wave::{MakeOfdm, Wave};
+use cellwarden_standards::lte;
+use cellwarden_types::db;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+/// An LTE-M machine.
+pub(super) struct LtemMember<'a> {
+    member: Member<'a>,
+    cell: LteStation,
+    advance_s: f64,
+    repetitions: u16,
+    /// First block of its narrowband.
+    first_block: u16,
+    dmrs_shift: usize,
+}
+
+impl<'a> LtemMember<'a> {
+    pub(super) fn new(mut member: Member<'a>, cell: LteStation) -> Self {
+        let blocks = member.station.blocks;
+        // Away from the preambles' blocks where there is such a narrowband.
+        let apart = |narrowband: &u16| {
+            let first = lte::narrowband_first_block(blocks, *narrowband).unwrap_or(0);
+            first + 6 <= cell.prach_block || cell.prach_block + lte::PRACH_BLOCKS <= first
+        };
+        let all: Vec<u16> = (0..blocks / 6).filter(apart).collect();
+        let pick: f64 = member.rng.random();
+        let drawn = all.get((pick * all.len() as f64) as usize).copied().unwrap_or(0);
+        let narrowband = member.phone.narrowband.unwrap_or(drawn);
+        Self {
+            advance_s: member.advance_s(16.0, MOST_ADVANCE),
+            repetitions: member.phone.repetitions.unwrap_or(4),
+            first_block: lte::narrowband_first_block(blocks, narrowband).unwrap_or(0),
+            dmrs_shift: member.rng.random_range(0..12),
+            member,
+            cell,
+        }
+    }
+
+    pub(super) fn send(mut self, taken: &mut Occupancy, out: &mut Vec<Emission>) {
+        let end_s = self.member.end_s(10.0);
+        let end = ((end_s - self.member.station.frame_zero_s) / SUBFRAME_S).floor() as i64;
+        let attempts = self.member.phone.attempts.unwrap_or(1);
+        let mut at = self.member.first_unit(SUBFRAME_S);
+        for attempt in 0..attempts {
+            at = self.preamble(at, end, (attempt, attempts), out);
+            at += 10 + self.member.rng.random_range(0..40);
+        }
+        if *self.member.phone.activity.get_ref() == PhoneActivity::LtemAccess {
+            return;
+        }
+        for _ in 0..self.member.rng.random_range(6..=10) {
+            at = self.pusch(at, end, taken, out);
+            at += self.member.rng.random_range(10..60);
+        }
+    }
+
+    fn start_s(&self, subframe: i64) -> f64 {
+        self.member.station.frame_zero_s + subframe as f64 * SUBFRAME_S + self.member.delay_s
+    }
+
+    fn push(
+        &mut self,
+        label: &'static str,
+        (start_s, lower_db): (f64, f64),
+        (first, count): (u16, u16),
+        notes: Vec<(&'static str, Value)>,
+        make: MakeOfdm,
+        out: &mut Vec<Emission>,
+    ) {
+        let edge = |block| lte_wave::block_edge_hz(block, self.member.station.blocks);
+        let edges = (edge(first), edge(first + count));
+        let eirp_dbm = self.member.phone.eirp_dbm.unwrap_or(LTE_EIRP_DBM);
+        let scaled_dbm = eirp_dbm + db(f64::from(count) / f64::from(lte::PRACH_BLOCKS));
+        let eirp_dbm = scaled_dbm.min(eirp_dbm.max(LTE_MAX_DBM)) - lower_db;
+        let duration_s = make().seconds();
+        let wave = Box::new(move || Wave::Ofdm(make()));
+        out.push(self.member.emission(label, (start_s, duration_s), edges, eirp_dbm, notes, wave));
+    }
+
+    /// The same preamble on so many occasions in a row. Returns when the last ends. TS 36.211 clause 5.7.1.
+    fn preamble(&mut self, from: i64, end: i64, (attempt, attempts): (u32, u32), out: &mut Vec<Emission>) -> i64 {
+        let format = *self.cell.prach.preamble();
+        let drawn = self.member.rng.random_range(0..lte::PRACH_PREAMBLES);
+        let preamble = self.member.phone.preamble.map_or(drawn, usize::from);
+        let (root, shift) = lte::prach_preamble(self.cell.root_index, self.cell.n_cs, preamble);
+        let (first, carrier) = (self.cell.prach_block, self.member.station.blocks);
+        let mut at = from;
+        for repetition in 0..self.repetitions {
+            while !self.cell.prach.is_occasion(at) {
+                at += 1;
+            }
+            if at >= end {
+                return at;
+            }
+            let notes = vec![
+                ("format", format.format.into()),
+                ("preamble", preamble.into()),
+                ("root", root.into()),
+                ("cyclic_shift", shift.into()),
+                ("frame", at.div_euclid(10).rem_euclid(1024).into()),
+                ("subframe", at.rem_euclid(10).into()),
+                ("attempt", attempt.into()),
+                ("repetition", repetition.into()),
+                ("distance_m", (self.member.distance_m.round() as i64).into()),
+            ];
+            let make = move || lte_wave::prach(&format, (root, shift), (first, carrier));
+            let start = (self.start_s(at), self.member.lower_db(self.cell.ramp_db, attempt, attempts));
+            self.push("ltem/prach", start, (first, lte::PRACH_BLOCKS), notes, Box::new(make), out);
+            at += i64::from(format.subframes);
+        }
+        at
+    }
+
+    /// A PUSCH in so many subframes in a row, the first at `from` or later where its blocks are free. Returns when it
+    /// ends. TS 36.213 clause 8.0.
+    fn pusch(&mut self, from: i64, end: i64, taken: &mut Occupancy, out: &mut Vec<Emission>) -> i64 {
+        let carrier = self.member.station.blocks;
+        let count = self.member.phone.resource_blocks.unwrap_or(self.member.rng.random_range(1..=6)).min(6);
+        let within = self.member.rng.random_range(0..=6 - count);
+        let first = self.first_block + within;
+        let length = i64::from(self.repetitions);
+        let mut at = from;
+        loop {
+            if at + length > end {
+                return at;
+            }
+            let places: Vec<(i64, u16)> = (2 * at..2 * (at + length)).map(|slot| (slot, first)).collect();
+            if taken.take(&places, count, carrier) {
+                break;
+            }
+            at += 1;
+        }
+        let cell_id = self.member.station.cell_id;
+        let (dmrs_shift, hopping, seed) = (self.dmrs_shift, self.cell.group_hopping, self.member.rng.random());
+        let slots = 2 * length as u32;
+        let make = move || {
+            let mut symbols = Vec::new();
+            for slot in 0..slots {
+                // The same content in every subframe.
+                let mut rng = ChaCha8Rng::seed_from_u64(u64::wrapping_add(seed, u64::from(slot % 2)));
+                let n_s = (2 * at + i64::from(slot)).rem_euclid(lte::FRAME_SLOTS as i64) as usize;
+                let shift = (lte::pusch_dmrs_shift(cell_id, n_s) + dmrs_shift) % 12;
+                let u = lte::sequence_group(cell_id, n_s, hopping);
+                let burst = lte_wave::pusch_slot(
+                    slot * lte::SLOT_TS,
+                    (first, count, carrier),
+                    lte_wave::Modulation::Qpsk,
+                    (u, shift),
+                    lte::SLOT_SYMBOLS,
+                    &mut rng,
+                );
+                symbols.extend(burst.symbols);
+            }
+            OfdmBurst { symbols }
+        };
+        let notes = vec![("repetitions", self.repetitions.into())];
+        let start_s = self.start_s(at) - self.advance_s;
+        self.push("ltem/pusch", (start_s, 0.0), (first, count), notes, Box::new(make), out);
+        at + length
+    }
+}
