@@ -203,6 +203,45 @@ fn every_root_is_found_at_8_db() {
     assert_found(&air, sent, &Tolerance { start_us: 3.0, power_db: 1.0 });
 }
 
+/// Among houses a signal comes by many paths, which cancel each other in a third of the band or more: those of TS 36.101 annex B.2,
+/// ETU, with phases at random.
+#[test]
+fn preambles_that_come_by_several_paths_are_found_at_15_db() {
+    const PATHS: [(f64, f64); 9] = [
+        (0.0, -1.0),
+        (0.05e-6, -1.0),
+        (0.12e-6, -1.0),
+        (0.2e-6, 0.0),
+        (0.23e-6, 0.0),
+        (0.5e-6, 0.0),
+        (1.6e-6, -3.0),
+        (2.3e-6, -5.0),
+        (5.0e-6, -7.0),
+    ];
+    let format = &lte_tables::PRACH_FORMATS[0];
+    let (mut air, starts) = room(3.84e6, LTE_HZ, (100, 4e-3), 19);
+    let sent = starts
+        .iter()
+        .map(|&start_s| {
+            let (root, shift) = (air.rng.random_range(20..400), air.rng.random_range(0..839));
+            for (late_s, db) in PATHS {
+                let burst = lte::prach(format, (root, shift), (4, 15));
+                send_lte(&mut air, start_s + late_s, (String::new(), burst), (4, 6, 15), 8.0 + db);
+            }
+            root
+        })
+        .collect::<Vec<usize>>();
+    let (_, bursts) = air.detect();
+    let is_found = |start_s: f64, root: usize| {
+        let near = |b: &&Burst| (b.start_s - start_s).abs() < 30e-6 && b.detail.root == Some(root as u16);
+        bursts.iter().filter(near).count() == 1
+    };
+    let found = starts.iter().zip(&sent).filter(|(s, r)| is_found(**s, **r)).count();
+    assert!(tail_bound(found, starts.len(), FOUND) > REFUTED, "{found} of {}", starts.len());
+    let named = bursts.iter().filter(|b| b.standard.is_phone()).count();
+    assert!(named <= starts.len(), "{named} phones' bursts for {}", starts.len());
+}
+
 /// A mixer makes weak copies of a strong signal, and an I/Q imbalance its mirror image, whose root is the mirrored one.
 #[test]
 fn what_the_radio_makes_of_a_strong_preamble_is_no_other_phone() {

@@ -69,7 +69,7 @@ impl PrachSearch {
 
     /// What a match in the window at `at` of the snippet, loaded with `offset`, shows.
     pub(super) fn sighting(&self, found: Match, snippet: &Snippet<'_>, at: usize, offset: f64) -> Sighting {
-        let Match { root, first, lag, peak } = found;
+        let Match { root, first, lag, peak, .. } = found;
         let of = |sums: &[f64]| sums[first + N_ZC] - sums[first];
         let (energy, noise) = (of(&self.energy), of(&self.noise));
         let bin = first as f64 + (N_ZC / 2) as f64 - (self.window / 2) as f64 + offset;

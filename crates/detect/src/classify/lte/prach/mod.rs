@@ -45,8 +45,9 @@ const LEAST_COMMON_S: f64 = 0.5e-3;
 /// Correlation peak over the mean of all lags. Noise passes 27.3 once in a million windows over all roots and
 /// lags; PUSCH, PUCCH and downlink reach 23. A preamble at 0 dB reaches 200.
 const LEAST_PEAK: f32 = 45.0;
-/// Share of what a whole preamble of the measured level would put into the peak.
-const LEAST_SHARE: f32 = 0.2;
+/// Share of what a whole preamble of the measured level would put into the peak, and near it.
+const LEAST_SHARE: f32 = 0.1;
+const LEAST_GATHERED: f32 = 0.5;
 /// Formats 0 to 3: cyclic prefix and sequence, in seconds (TS 36.211 table 5.7.1-1).
 const FORMATS_S: [f64; 4] = [903.125e-6, 1_484.375e-6, 1_803.125e-6, 2_284.375e-6];
 /// Lags at which the correlation is sampled.
@@ -237,9 +238,12 @@ impl PrachSearch {
             if !self.is_filled(first) {
                 continue;
             }
-            // A whole preamble puts 839 times its share of the power into the peak; a chirp or a part does not.
-            let least = LEAST_SHARE * (N_ZC as f64 * (ratio - 1.0) / ratio) as f32;
-            if let Some(Match { root, lag, peak, .. }) = self.root_at(first).filter(|m| m.peak >= least) {
+            // A whole preamble puts 839 times its share of the power into the peak, or what several paths leave of that, and all of it
+            // near there; a chirp or a part does not.
+            let share = ((ratio - 1.0) / ratio) as f32;
+            let is_whole =
+                |m: &Match| m.peak >= LEAST_SHARE * N_ZC as f32 * share && m.gathered >= LEAST_GATHERED * share;
+            if let Some(Match { root, lag, peak, .. }) = self.root_at(first).filter(is_whole) {
                 let center_hz = hz_of(first as f64 + (N_ZC / 2) as f64);
                 sightings.push(Sighting {
                     window_start: snippet.start + at as u64,
@@ -254,14 +258,15 @@ impl PrachSearch {
         }
     }
 
-    /// Whether the power lies all over bins `first .. first + 839`, as a preamble's does: at least six of eight parts
-    /// hold a quarter of the mean. A resource block or two of something strong do not.
+    /// Whether the power lies all over bins `first .. first + 839`, as a preamble's does: at least five of eight parts
+    /// hold a twelfth of the mean. Paths that cancel each other take three of them away; a resource block or two of something
+    /// strong leave more empty.
     fn is_filled(&self, first: usize) -> bool {
         const PARTS: usize = 8;
         let part = N_ZC / PARTS;
         let mean = (self.energy[first + N_ZC] - self.energy[first]) / PARTS as f64;
-        let full = |i: &usize| self.energy[first + (i + 1) * part] - self.energy[first + i * part] > 0.25 * mean;
-        (0..PARTS).filter(full).count() >= 6
+        let full = |i: &usize| self.energy[first + (i + 1) * part] - self.energy[first + i * part] > mean / 12.0;
+        (0..PARTS).filter(full).count() >= 5
     }
 
     /// A preamble with the edges that the power in its band shows.

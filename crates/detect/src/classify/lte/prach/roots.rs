@@ -1,6 +1,6 @@
 //! Which root a preamble has: tones of products of its bins propose it, the correlator decides.
 
-use super::{GLANCE, GLANCE_LEAST, LEAST_PEAK, N_ZC, PrachSearch};
+use super::{GLANCE, GLANCE_LEAST, LAG_POINTS, LEAST_PEAK, N_ZC, PrachSearch};
 use num_complex::Complex32;
 use rustfft::Fft;
 use std::ops::Range;
@@ -13,6 +13,8 @@ const LAGS: usize = 8;
 /// places; a preamble at 0 dB reaches 150.
 const LEAST_TONE: f32 = 30.0;
 
+/// Lags before and behind the strongest path in which others come: 8 µs, as a path among houses has 5 (TS 36.101 annex B.2: ETU).
+const ECHO_LAGS: (usize, usize) = (20, 20);
 /// Parts of a preamble's band in which the power is made the same.
 const WHITE_PARTS: usize = 16;
 
@@ -26,6 +28,8 @@ pub(super) struct Match {
     pub(super) lag: usize,
     /// Peak of the correlation over the mean of all lags.
     pub(super) peak: f32,
+    /// Share of the energy that is near the peak: all paths of one phone's signal.
+    pub(super) gathered: f32,
 }
 
 impl PrachSearch {
@@ -146,8 +150,11 @@ impl PrachSearch {
         self.lags.process_with_scratch(&mut self.padded, &mut self.scratch);
         let powers = self.padded.iter().map(Complex32::norm_sqr).enumerate();
         let (lag, peak) = powers.fold((0, 0.0), |best, next| if next.1 > best.1 { next } else { best });
+        let near = (0..ECHO_LAGS.0 + ECHO_LAGS.1).map(|i| (lag + LAG_POINTS + i - ECHO_LAGS.0) % LAG_POINTS);
+        let gathered: f32 = near.map(|i| self.padded[i].norm_sqr()).sum();
         // By Parseval, the mean over the lags is the energy itself.
-        Match { root, first, lag, peak: if energy > 0.0 { peak / energy } else { 0.0 } }
+        let over = |x: f32| if energy > 0.0 { x / energy } else { 0.0 };
+        Match { root, first, lag, peak: over(peak), gathered: over(gathered) / LAG_POINTS as f32 }
     }
 }
 
