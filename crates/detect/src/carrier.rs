@@ -33,6 +33,7 @@ const LOCKED_S: f64 = 0.15e-3;
 /// may be of noise, and farther off.
 const OUTLIER_SIGMAS: f64 = 3.0;
 const UNSURE_S: f64 = 8e-6;
+const UNSURE_TAILS: f64 = 9.0;
 const OFF_MOST_S: f64 = 200e-6;
 
 /// A base station's preambles, as this receiver hears them.
@@ -334,7 +335,8 @@ impl LearnedPrach {
         let (expected_s, sigma_s) = timing.of(n);
         let (variance, own) = (sigma_s * sigma_s, variance_of(heard));
         let off_s = heard.start_s - expected_s;
-        let is_measured = self.format == heard.format && off_s.abs() < OUTLIER_SIGMAS * (variance + own).sqrt();
+        let expected = (variance + heard.sigma_s * heard.sigma_s + START_S * START_S).sqrt();
+        let is_measured = self.format == heard.format && off_s.abs() < OUTLIER_SIGMAS * expected;
         if is_measured {
             timing.follow(heard);
         }
@@ -343,9 +345,10 @@ impl LearnedPrach {
     }
 }
 
-/// Variance of a start against its subframe's.
+/// Variance of a start against its subframe's. What is faint errs more than noise lets expect, now and then.
 fn variance_of(heard: &HeardPreamble) -> f64 {
-    heard.sigma_s * heard.sigma_s + START_S * START_S
+    let tails = if heard.sigma_s > UNSURE_S { UNSURE_TAILS } else { 1.0 };
+    tails * heard.sigma_s * heard.sigma_s + START_S * START_S
 }
 
 /// The place of a root in the standard's order (TS 36.211 table 5.7.2-4).

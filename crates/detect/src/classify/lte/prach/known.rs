@@ -9,9 +9,9 @@ use crate::candidate::{NoiseFloor, Proposal, Snippet};
 use crate::carrier::LearnedPrach;
 use cellwarden_types::Evidence;
 
-/// Parts of a subcarrier that the phone may be off to both sides of what was learned: ±300 Hz are a quarter, of which each of two
-/// takes half.
-const OFFSETS: [f64; 2] = [-0.12, 0.12];
+/// Parts of a subcarrier that the phone may be off to both sides of what was learned: its own ±300 Hz, and those of the one or two
+/// phones of which it was learned.
+const OFFSETS: [f64; 4] = [-0.12, 0.12, -0.36, 0.36];
 /// Peaks of noise that may pass in an hour, over all occasions of a base station.
 const FALSE_AN_HOUR: f64 = 0.1;
 /// A start that is known to this part of a tenth of a sequence loses nothing at a preamble's ends.
