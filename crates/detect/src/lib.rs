@@ -27,6 +27,7 @@ pub mod convert;
 pub mod fft;
 pub mod floor;
 pub mod gate;
+pub mod grid;
 pub mod history;
 pub mod pipeline;
 pub mod segment;

@@ -10,6 +10,7 @@ use crate::config::{Depth, DetectConfig, FrameGeometry};
 use crate::convert::{convert, count_unusable, quantisation_density};
 use crate::floor::FloorTracker;
 use crate::gate::{Hint, PreambleGate};
+use crate::grid::GridSearch;
 use crate::history::{SampleRing, TileRing};
 use crate::segment::{Segment, Segmenter};
 use crate::spectrum::PowerSpectrum;
@@ -44,6 +45,8 @@ const CLOCK_STEP_S: f64 = 1e-6;
 const PARKED_MOST: usize = 16;
 /// Visits that a stream's tiles may come from: shorter than 20 ms, none has a row worth keeping.
 const VISITS_MOST: usize = 64;
+/// Level from which a segment is what it is, whole; what is fainter may be a piece.
+const CLEAR_DB: f64 = 6.0;
 /// Rows are made in so many tasks.
 const TASKS: usize = 4;
 
@@ -132,6 +135,9 @@ struct Stream {
     gate: Option<PreambleGate>,
     hints: Vec<Hint>,
     faint: Vec<Faint>,
+    /// What no few cells show; none where it is not sought, and what waits for a preamble that may lie there.
+    grid: Option<GridSearch>,
+    held: Vec<Proposal>,
     classifiers: Classifiers,
 }
 
@@ -240,7 +246,11 @@ impl Detector {
         if left > 0 {
             stream.work(left, &mut self.costs);
         }
+        let before = stream.pending.len();
         stream.segmenter.finish(stream.floor.floor(), &mut stream.pending);
+        if let Some(grid) = &mut stream.grid {
+            grid.finish(stream.floor.floor(), before, &mut stream.pending);
+        }
         stream.classify(&self.sensor, &self.config, &mut self.costs, &mut self.swapped, true, out);
     }
 
@@ -364,6 +374,8 @@ impl Stream {
             gate: if config.depth == Depth::Full { PreambleGate::new(geometry, rate) } else { None },
             hints: Vec::with_capacity(16),
             faint: Vec::with_capacity(64),
+            grid: (config.depth == Depth::Full).then(|| GridSearch::new(geometry, rate, center)),
+            held: Vec::new(),
             classifiers: Classifiers {
                 gsm: GsmClassifier::new(rate, center),
                 prach: PrachSearch::new(rate),
@@ -449,6 +461,7 @@ impl Stream {
         self.is_at_rest = false;
         self.ring.begin_at(block.start.0);
         self.gate.iter_mut().for_each(PreambleGate::begin);
+        self.grid.iter_mut().for_each(GridSearch::begin);
         self.faint.clear();
         self.classifiers.recent_prach.clear();
     }
@@ -466,11 +479,13 @@ impl Stream {
 
     /// The first sample of the recording at which something may begin that was not reported yet.
     fn settled_sample(&self) -> u64 {
-        let open = self.frame_start(self.segmenter.open_since());
+        let grid = self.grid.as_ref().map_or(u64::MAX, GridSearch::open_since);
+        let open = self.frame_start(self.segmenter.open_since().min(grid));
         let segments = self.pending.iter().map(|s| s.region.start);
         let waiting = segments.chain(self.faint.iter().map(|f| f.start)).min().map_or(u64::MAX, |s| s + self.origin);
+        let held = self.held.iter().map(|p| p.start as u64).min().unwrap_or(u64::MAX);
         // A preamble is found from pieces that begin after it.
-        open.min(waiting).saturating_sub((MARGIN_S * self.rate.0) as u64)
+        open.min(waiting).min(held).saturating_sub((MARGIN_S * self.rate.0) as u64)
     }
 
     fn frame_start(&self, frame: u64) -> u64 {
@@ -514,7 +529,11 @@ impl Stream {
         self.noise.density.copy_from_slice(self.floor.floor());
         let floored = Instant::now();
         costs.floor += floored - made;
+        let before = self.pending.len();
         self.segmenter.process(&self.rows, self.floor.floor(), &mut self.pending);
+        if let Some(grid) = &mut self.grid {
+            grid.process(&self.rows, self.floor.floor(), before, self.segmenter.open_since(), &mut self.pending);
+        }
         self.follow_gate();
         costs.segment += floored.elapsed();
         self.frames_done += frames as u64;
@@ -569,6 +588,21 @@ impl Stream {
         self.faint = waiting;
     }
 
+    /// Lets go of faint energy where no preamble is sought any more, unless it is one.
+    fn release_held(&mut self, sensor: &Arc<str>, out: &mut Vec<Burst>) {
+        let waits = |p: &Proposal| {
+            let (start, end) = (p.start - self.origin as f64, p.start + p.count - self.origin as f64);
+            self.faint.iter().any(|f| (f.start as f64) < end && start < (f.start + f.count) as f64)
+        };
+        let (waiting, free): (Vec<_>, Vec<_>) = self.held.drain(..).partition(waits);
+        self.held = waiting;
+        let known = &self.classifiers.recent_prach;
+        let free = free.into_iter().filter(|p| !known.iter().any(|q| same_emission(p, q)));
+        for p in free.collect::<Vec<_>>() {
+            out.push(self.burst(p, sensor));
+        }
+    }
+
     /// Judges the clusters of segments that are complete.
     fn classify(
         &mut self,
@@ -613,6 +647,7 @@ impl Stream {
         }
         self.pending.drain(..from);
         self.search_faint(sensor, swapped, all, out);
+        self.release_held(sensor, out);
         costs.classify += began.elapsed();
     }
 
@@ -649,7 +684,9 @@ impl Stream {
             classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, &mut proposals);
             let regions = cluster.iter().filter(|s| !s.is_continuous()).map(|s| s.region);
             swapped.observe_gsm(&mut parts.gsm, regions, &proposals, &snippet, &self.noise, margin);
-            let open = cluster.iter().zip(&claimed).filter(|(s, c)| !**c && !s.is_continuous()).map(|(s, _)| s);
+            // A preamble that only the grid shows is the gate's to find.
+            let open = cluster.iter().zip(&claimed).filter(|(s, c)| !**c && !s.is_continuous() && !s.is_faint);
+            let open = open.map(|(s, _)| s);
             let busy = busy_stretches(open.chain(&glimpses), self.rate.0);
             if let Some(prach) = parts.prach.as_mut().filter(|_| !busy.is_empty()) {
                 let before = proposals.len();
@@ -683,7 +720,11 @@ impl Stream {
         }
         drop_doubles(&mut proposals);
         drop_skirts(&mut proposals);
-        for (segment, &claimed) in cluster.iter().zip(&claimed) {
+        let is_known = |s: &Segment| proposals.iter().any(|p| share_inside(&s.region, p) > 0.3);
+        let faint = cluster.iter().zip(&claimed).filter(|(s, c)| s.is_faint && !**c && !is_known(s));
+        let faint = faint.filter(|(s, _)| !in_a_skirt(&s.region, &cluster)).map(|(s, _)| s);
+        self.held.extend(faint.filter_map(|s| leftover::judge_faint(s, self.rate.0)));
+        for (segment, &claimed) in cluster.iter().zip(&claimed).filter(|(s, _)| !s.is_faint) {
             if (energy_only || !claimed) && !in_a_skirt(&segment.region, &cluster) {
                 proposals.extend(leftover::judge(segment, self.rate.0));
             }
@@ -807,22 +848,40 @@ fn busy_stretches<'a>(open: impl Iterator<Item = &'a Segment>, rate_hz: f64) -> 
 /// The segments without the splinters of larger ones.
 ///
 /// While an emission fills or leaves the smoothing window, runs split off at its edges. They lie in its
-/// band and within 0.35 ms of it, are no stronger, and less than half of it.
+/// band and within 0.35 ms of it, are no stronger, and less than half of it. Of a faint emission, clear segments are pieces
+/// where they are less than three quarters of it, else they show it; what is hardly clear is a piece in any case.
 fn whole_ones(cluster: &[Segment], rate_hz: f64) -> Vec<Segment> {
     let area = |r: &Region| r.count as f64 * (r.high_hz - r.low_hz);
     let before = 0.2e-3 * rate_hz;
     let after = 0.35e-3 * rate_hz;
-    let is_splinter = |s: &Region, of: &Region| {
+    let is_clear = |s: &Segment| !s.is_faint && s.region.snr_db >= CLEAR_DB;
+    let is_splinter = |s: &Segment, of: &Segment| {
+        let is_piece = of.is_faint && !s.is_faint && !is_clear(s);
+        if s.is_faint && !of.is_faint && !is_clear(of) {
+            return false;
+        }
+        let least = if of.is_faint { 4.0 / 3.0 } else { 2.0 };
+        let (s, of) = (&s.region, &of.region);
         let (start, end) = (s.start as f64, (s.start + s.count) as f64);
         let (from, to) = (of.start as f64 - before, (of.start + of.count) as f64 + after);
         let band = s.high_hz.min(of.high_hz + 40e3) - s.low_hz.max(of.low_hz - 40e3);
-        area(of) > 2.0 * area(s)
+        (is_piece || area(of) > least * area(s))
             && end.min(to) - start.max(from) > 0.9 * (end - start)
             && band > 0.7 * (s.high_hz - s.low_hz)
-            && s.snr_db < of.snr_db + 3.0
+            && (is_piece || s.snr_db < of.snr_db + 3.0)
     };
-    let kept = |s: &&Segment| !cluster.iter().any(|of| is_splinter(&s.region, &of.region));
-    cluster.iter().filter(kept).copied().collect()
+    let is_shown = |s: &Segment| {
+        let clear = cluster.iter().filter(|of| is_clear(of));
+        s.is_faint && clear.map(|of| common_area(&s.region, &of.region)).sum::<f64>() > 0.75 * area(&s.region)
+    };
+    let whole: Vec<Segment> = cluster.iter().filter(|s| !is_shown(s)).copied().collect();
+    whole.iter().filter(|s| !whole.iter().any(|of| is_splinter(s, of))).copied().collect()
+}
+
+/// Area that two regions share, in samples and hertz.
+fn common_area(a: &Region, b: &Region) -> f64 {
+    let time = (a.start + a.count).min(b.start + b.count).saturating_sub(a.start.max(b.start));
+    time as f64 * (a.high_hz.min(b.high_hz) - a.low_hz.max(b.low_hz)).max(0.0)
 }
 
 /// GSM first: its training sequences are the surest proof, and its bursts the narrowest.

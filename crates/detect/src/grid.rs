@@ -1,0 +1,708 @@
+//! Faint emissions of the size of resource blocks, which no few cells of the spectrogram show.
+//!
+//! One block for 1 ms holds some 180 independent values, 25 blocks 4,500: their mean stands out at a level at which hardly a
+//! cell does. So the means of windows of several sizes are followed at every place of the band, each against a threshold
+//! that the gamma distribution gives for a budget of false alarms, and against what is usual at the place. Around the
+//! clearest window, the box that fits best is what makes the values in it likeliest. It is energy, and proves nothing.
+//!
+//! What the segmenter shows is taken out before: strong emissions, and what they cast beside themselves.
+
+use crate::candidate::Region;
+use crate::config::FrameGeometry;
+use crate::segment::Segment;
+use std::f64::consts::TAU;
+use std::ops::Range;
+
+/// Windows end this often; beside each other, they begin this far apart.
+const STEP_S: f64 = 0.1e-3;
+const STRIDE_HZ: f64 = 40e3;
+/// A resource block (TS 36.211 5.2.3).
+const BLOCK_HZ: f64 = 180e3;
+/// Lengths of windows in steps: a slot, a subframe.
+const LENGTHS: [usize; 2] = [5, 10];
+/// Windows: which length, and how many blocks. Sizes between two of them lose 0.8 dB at the most.
+const SIZES: [(usize, f64); 11] =
+    [(0, 1.0), (0, 3.0), (0, 8.0), (1, 1.0), (1, 2.0), (1, 4.0), (1, 8.0), (1, 16.0), (1, 25.0), (1, 50.0), (1, 96.0)];
+/// False alarms of each size in an hour of noise on 20 MHz.
+const FALSE_PER_HOUR: f64 = 0.3;
+const BUDGET_HZ: f64 = 20e6;
+/// Windows overlap: so many times more are tried than there are independent ones, as far as chance is concerned.
+const OVERLAP: f64 = 10.0;
+/// A cell's power over the floor counts so much at the most: what is stronger shows without this, and sums stay exact.
+const MOST_CELL: f32 = 32.0;
+/// A window's, above which the segmenter shows the emission.
+const MOST_RATIO: f32 = 10.0;
+/// What is usual at a place is the mean over so long, in seconds; at the start, over what there was, with the floor's word
+/// for so long. Of what is beyond so many deviations only that much counts, and what is hot only where it is so for more
+/// than this share of the time: bursts do not make themselves usual.
+const USUAL_S: f64 = 2.0;
+const FLOOR_S: f64 = 0.05;
+const CLIP_SIGMAS: f32 = 2.0;
+const MOST_OFTEN: f32 = 0.3;
+/// Steps kept behind a chunk, and how far a box may reach from its window.
+const KEEP_STEPS: usize = 140;
+const REACH_STEPS: usize = 100;
+/// A window is looked at when so much behind it is known.
+const AHEAD_STEPS: usize = 15;
+/// Log likelihood lost again at which a box ends: in an emission, that happens once in 3,000 times.
+const STOP: f32 = 8.0;
+/// Log likelihood gained by two levels in place of one at which a box is two, and by how much they must differ.
+const SPLIT: f32 = 12.0;
+const SPLIT_LEVELS: f32 = 2.0;
+/// The least and longest of a phone's: a slot less what an edge takes, and a run of subframes.
+const LEAST_S: f64 = 0.25e-3;
+const LONGEST_S: f64 = 11e-3;
+/// The least width, and the share of the band above which it is the receiver's gain that changed.
+const LEAST_HZ: f64 = 115e3;
+const MOST_BAND: f64 = 0.95;
+/// A segment of this level is taken out; a fainter one may be a piece of something larger.
+const SHOWN_DB: f64 = 9.0;
+/// Skirts as the segmenter sees them, with 3 dB of room, and the mirrored image of an unbalanced receiver: (reach in Hz,
+/// level below).
+const SKIRTS: [(f64, f32); 3] = [(300e3, 2e-2), (2e6, 5e-4), (f64::INFINITY, 4e-5)];
+const IMAGE: f32 = 1e-2;
+/// Boxes in a chunk of 20 ms, the clearest first; what is not used is saved, up to so many.
+const BOXES_A_CHUNK: usize = 16;
+const BOXES_SAVED: usize = 64;
+/// Cells that may be summed again in a chunk.
+const EFFORT: usize = 4_000_000;
+
+/// Windows of one size.
+#[derive(Debug)]
+struct Size {
+    length: usize,
+    /// Strides in a window.
+    wide: usize,
+    /// Cells of a step in a window.
+    cells: f32,
+    /// Independent values.
+    values: f32,
+    sigma: f32,
+    /// Excess over the noise that the budget allows.
+    limit: f32,
+    /// By place: excess that is usual, its mean square about that, the sum above which a window is hot, and how often it is.
+    usual: Vec<f32>,
+    square: Vec<f32>,
+    bound: Vec<f32>,
+    often: Vec<f32>,
+}
+
+/// A window that is hot.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    /// Log likelihood of its level against the usual one.
+    gain: f32,
+    /// The step behind its last.
+    end: u64,
+    size: usize,
+    place: usize,
+}
+
+/// Steps and bins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Area {
+    from: u64,
+    to: u64,
+    low: usize,
+    high: usize,
+}
+
+/// What the segmenter shows.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    area: Area,
+    excess: f32,
+}
+
+/// Finds boxes of faint energy in one stream.
+#[derive(Debug)]
+pub struct GridSearch {
+    bins: usize,
+    bin_hz: f64,
+    center_hz: f64,
+    rate_hz: f64,
+    hop: usize,
+    step_frames: usize,
+    stride: usize,
+    sizes: Vec<Size>,
+    /// Power correlation of cells by frames and bins between them.
+    correlation: [[f64; 4]; 2],
+    /// By step, the oldest first: mean power over the floor of each bin; the first is `first_step`.
+    steps: Vec<f32>,
+    first_step: u64,
+    /// The next step to be judged.
+    next: u64,
+    begun: Vec<f32>,
+    begun_frames: usize,
+    inverse: Vec<f32>,
+    /// By length: sums of the bins, and how many windows were taken in as usual.
+    sums: [Vec<f32>; LENGTHS.len()],
+    seen: [f64; LENGTHS.len()],
+    prefix: Vec<f32>,
+    hot: Vec<Window>,
+    shown: Vec<Shown>,
+    scores: Vec<f32>,
+    boxes: usize,
+    overlooked: u64,
+}
+
+impl GridSearch {
+    /// For rows of `geometry` at `rate_hz`, tuned to `center_hz`.
+    pub fn new(geometry: FrameGeometry, rate_hz: f64, center_hz: f64) -> Self {
+        let bins = geometry.n_fft;
+        let (bin_hz, frame_s) = (rate_hz / bins as f64, geometry.hop as f64 / rate_hz);
+        let stride = ((STRIDE_HZ / bin_hz) as usize).max(1);
+        let strides = bins / stride;
+        let step_frames = ((STEP_S / frame_s).round() as usize).max(1);
+        let correlation = correlation();
+        let size = |&(length, blocks): &(usize, f64)| {
+            let wide = ((blocks * BLOCK_HZ / bin_hz / stride as f64).round() as usize).max(1);
+            let (frames, width) = (LENGTHS[length] * step_frames, wide * stride);
+            let values = independent(&correlation, frames, width);
+            let windows = 3600.0 / (frames as f64 * frame_s) * (BUDGET_HZ / (width as f64 * bin_hz));
+            let places = (strides + 1).saturating_sub(wide);
+            Size {
+                length,
+                wide,
+                cells: (LENGTHS[length] * width) as f32,
+                values: values as f32,
+                sigma: (1.0 / values.sqrt()) as f32,
+                limit: excess_at(values, FALSE_PER_HOUR / (windows * OVERLAP)) as f32,
+                usual: vec![0.0; places],
+                square: vec![0.0; places],
+                bound: vec![f32::INFINITY; places],
+                often: vec![0.0; places],
+            }
+        };
+        let chunk_steps = geometry.chunk_frames / step_frames + 2;
+        let mut search = Self {
+            bins,
+            bin_hz,
+            center_hz,
+            rate_hz,
+            hop: geometry.hop,
+            step_frames,
+            stride,
+            sizes: SIZES.iter().map(size).filter(|s| !s.usual.is_empty()).collect(),
+            correlation,
+            steps: Vec::with_capacity((KEEP_STEPS + chunk_steps) * bins),
+            first_step: 0,
+            next: 0,
+            begun: vec![0.0; bins],
+            begun_frames: 0,
+            inverse: vec![0.0; bins],
+            sums: [vec![0.0; bins], vec![0.0; bins]],
+            seen: [0.0; LENGTHS.len()],
+            prefix: vec![0.0; strides + 1],
+            hot: Vec::with_capacity(8192),
+            shown: Vec::with_capacity(512),
+            scores: Vec::with_capacity(bins.max(KEEP_STEPS + chunk_steps)),
+            boxes: 0,
+            overlooked: 0,
+        };
+        search.sizes.iter_mut().for_each(Size::set_bounds);
+        search
+    }
+
+    /// Begins anew with frame 0: something is missing before it. What is usual stays.
+    pub fn begin(&mut self) {
+        self.steps.clear();
+        self.begun.fill(0.0);
+        (self.first_step, self.next, self.begun_frames) = (0, 0, 0);
+        self.hot.clear();
+        self.shown.clear();
+    }
+
+    /// Boxes that were not looked for because there were too many.
+    pub fn overlooked(&self) -> u64 {
+        self.overlooked
+    }
+
+    /// Takes the next rows, `[frames][bins]`. Of the segments, those from `from` on ended in them, `open_since` is the first frame that may
+    /// be part of one that did not. Adds the boxes of which all is known.
+    pub fn process(&mut self, rows: &[f32], floor: &[f32], from: usize, open_since: u64, all: &mut Vec<Segment>) {
+        self.drop_old();
+        self.take(rows, floor);
+        self.judge();
+        for segment in &all[from..] {
+            self.show(segment);
+        }
+        let end = self.next.saturating_sub(AHEAD_STEPS as u64);
+        self.propose(end.min((open_since / self.step_frames as u64).saturating_sub(1)), floor, all);
+    }
+
+    /// Ends the stream, or what there is of it before a break.
+    pub fn finish(&mut self, floor: &[f32], from: usize, all: &mut Vec<Segment>) {
+        for segment in &all[from..] {
+            self.show(segment);
+        }
+        self.propose(u64::MAX, floor, all);
+    }
+
+    /// The first frame at which a box may begin that was not reported yet.
+    pub fn open_since(&self) -> u64 {
+        let oldest = self.hot.iter().map(|w| w.end).min().unwrap_or(self.next);
+        let reach = (REACH_STEPS + LENGTHS[LENGTHS.len() - 1]) as u64;
+        oldest.saturating_sub(reach).max(self.first_step) * self.step_frames as u64
+    }
+
+    fn drop_old(&mut self) {
+        let held = self.steps.len() / self.bins;
+        if held > KEEP_STEPS {
+            self.steps.drain(..(held - KEEP_STEPS) * self.bins);
+            self.first_step += (held - KEEP_STEPS) as u64;
+        }
+        let first = self.first_step;
+        self.shown.retain(|s| s.area.to > first);
+        // A segment that lasts longer than what is kept held them up.
+        let least = first + LENGTHS[LENGTHS.len() - 1] as u64;
+        self.hot.retain(|w| w.end > least);
+    }
+
+    /// Rows to steps.
+    fn take(&mut self, rows: &[f32], floor: &[f32]) {
+        let scale = 1.0 / self.step_frames as f32;
+        self.inverse.iter_mut().zip(floor).for_each(|(i, f)| *i = scale / f.max(f32::MIN_POSITIVE));
+        for row in rows.chunks_exact(self.bins) {
+            self.begun.iter_mut().zip(row).for_each(|(sum, p)| *sum += p);
+            self.begun_frames += 1;
+            if self.begun_frames == self.step_frames {
+                self.steps.extend(self.begun.iter().zip(&self.inverse).map(|(sum, i)| (sum * i).min(MOST_CELL)));
+                self.begun.fill(0.0);
+                self.begun_frames = 0;
+            }
+        }
+    }
+
+    fn step(&self, step: u64) -> &[f32] {
+        let at = (step - self.first_step) as usize * self.bins;
+        &self.steps[at..at + self.bins]
+    }
+
+    /// All windows that end in the steps that were not judged.
+    fn judge(&mut self) {
+        let (bins, first) = (self.bins, self.next);
+        let end = self.first_step + (self.steps.len() / bins) as u64;
+        while self.next < end {
+            let step = self.next;
+            self.next += 1;
+            for (index, &length) in LENGTHS.iter().enumerate() {
+                let Some(begin) = self.next.checked_sub(length as u64).filter(|&b| b >= self.first_step) else {
+                    continue;
+                };
+                let at = (begin - self.first_step) as usize * bins;
+                let window = &self.steps[at..at + length * bins];
+                let sums = &mut self.sums[index];
+                if step == first || begin == self.first_step {
+                    // Summed anew: what was found since is not in it any more.
+                    sums.fill(0.0);
+                    for row in window.chunks_exact(bins) {
+                        sums.iter_mut().zip(row).for_each(|(s, p)| *s += p);
+                    }
+                } else {
+                    let (new, old) = (&window[(length - 1) * bins..], &self.steps[at - bins..at]);
+                    sums.iter_mut().zip(new.iter().zip(old)).for_each(|(s, (new, old))| *s += new - old);
+                }
+                let mut sum = 0.0;
+                for (p, part) in self.prefix[1..].iter_mut().zip(sums.chunks_exact(self.stride)) {
+                    sum += part.iter().sum::<f32>();
+                    *p = sum;
+                }
+                // Windows of a length that share nothing tell what is usual.
+                let is_next = step % length as u64 == 0;
+                self.seen[index] += f64::from(u8::from(is_next));
+                let window_s = length as f64 * STEP_S;
+                let weight = (1.0 / (self.seen[index].min(USUAL_S / window_s) + FLOOR_S / window_s)) as f32;
+                for (at, size) in self.sizes.iter_mut().enumerate().filter(|(_, s)| s.length == index) {
+                    self.overlooked += size.find_hot(&self.prefix, at, self.next, &mut self.hot);
+                    if is_next {
+                        size.follow(&self.prefix, weight);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes out what the segmenter shows.
+    fn show(&mut self, segment: &Segment) {
+        let region = &segment.region;
+        if region.snr_db < SHOWN_DB {
+            return;
+        }
+        // Frames that see something of it, and one more step where it is strong.
+        let is_strong = region.snr_db > 20.0;
+        let (more, wider) = if is_strong { (1.0, 4.0) } else { (0.0, 2.0) };
+        let frame = |sample: u64| (sample as f64 - self.hop as f64 / 2.0) / self.hop as f64;
+        let step = |frame: f64| frame / self.step_frames as f64;
+        let bin = |hz: f64| (hz - self.center_hz) / self.bin_hz + self.bins as f64 / 2.0 + 0.5;
+        let area = Area {
+            from: (step(frame(region.start) - 1.0) - more).max(0.0) as u64,
+            to: (step(frame(region.start + region.count) + 1.0) + more).max(0.0).ceil() as u64,
+            low: (bin(region.low_hz) - wider).max(0.0) as usize,
+            high: ((bin(region.high_hz) + wider).max(0.0) as usize).min(self.bins),
+        };
+        self.blank(area);
+        if self.shown.len() < self.shown.capacity() {
+            self.shown.push(Shown { area, excess: 10f32.powf(region.snr_db as f32 / 10.0) });
+        }
+    }
+
+    /// Puts what noise would be in place of an area.
+    fn blank(&mut self, area: Area) {
+        let (bins, held) = (self.bins, (self.steps.len() / self.bins) as u64);
+        let from = area.from.saturating_sub(self.first_step).min(held) as usize;
+        let to = area.to.saturating_sub(self.first_step).min(held) as usize;
+        for row in self.steps[from * bins..to.max(from) * bins].chunks_exact_mut(bins) {
+            row[area.low..area.high].fill(1.0);
+        }
+    }
+
+    /// The boxes of the hot windows that end before `horizon`, the clearest first.
+    fn propose(&mut self, horizon: u64, floor: &[f32], out: &mut Vec<Segment>) {
+        self.boxes = (self.boxes + BOXES_A_CHUNK).min(BOXES_SAVED);
+        let mut hot = std::mem::take(&mut self.hot);
+        hot.sort_unstable_by(|a, b| {
+            b.gain.total_cmp(&a.gain).then((a.end, a.size, a.place).cmp(&(b.end, b.size, b.place)))
+        });
+        let mut effort = EFFORT;
+        for window in hot.iter().filter(|w| w.end <= horizon) {
+            let size = &self.sizes[window.size];
+            let low = window.place * self.stride;
+            let from = window.end - LENGTHS[size.length] as u64;
+            let seed = Area { from, to: window.end, low, high: low + size.wide * self.stride };
+            let (usual, bound) = (size.usual[window.place], size.bound[window.place] / size.cells);
+            let Some(left) = effort.checked_sub(size.cells as usize) else {
+                self.overlooked += 1;
+                continue;
+            };
+            effort = left;
+            let ratio = self.mean(seed);
+            if ratio <= bound || self.is_shown(seed, ratio - 1.0) {
+                continue;
+            }
+            if self.boxes == 0 {
+                self.overlooked += 1;
+                self.blank(seed);
+                continue;
+            }
+            let (found, ratio) = self.fit(seed, 1.0 / (1.0 + usual));
+            let (from, low) = (found.from.saturating_sub(1), found.low.saturating_sub(1));
+            self.blank(Area { from, to: found.to + 1, low, high: (found.high + 1).min(self.bins) });
+            self.blank(seed);
+            if let Some(segment) = self.segment(found, ratio, floor) {
+                self.boxes -= 1;
+                out.push(segment);
+            }
+        }
+        hot.retain(|w| w.end > horizon);
+        self.hot = hot;
+    }
+
+    fn mean(&self, area: Area) -> f32 {
+        let width = area.high - area.low;
+        let sum: f32 = (area.from..area.to).map(|s| self.step(s)[area.low..area.high].iter().sum::<f32>()).sum();
+        sum / (width as u64 * (area.to - area.from)) as f32
+    }
+
+    /// Whether this is what a strong emission makes beside itself.
+    fn is_shown(&self, area: Area, excess: f32) -> bool {
+        self.shown.iter().any(|Shown { area: of, excess: strong }| {
+            let common = area.to.min(of.to).saturating_sub(area.from.max(of.from));
+            if 10 * common < 3 * (area.to - area.from) {
+                return false;
+            }
+            let apart = area.low.saturating_sub(of.high).max(of.low.saturating_sub(area.high));
+            let apart_hz = apart as f64 * self.bin_hz;
+            let is_skirt = SKIRTS.iter().any(|&(reach_hz, level)| apart_hz < reach_hz && excess < level * strong);
+            let (low, high) = (self.bins - of.high.min(self.bins), self.bins - of.low);
+            is_skirt || (excess < IMAGE * strong && area.low < high && low < area.high)
+        })
+    }
+
+    /// The box around `seed` in which the values are likeliest, and its mean. `scale` makes what is usual 1.
+    fn fit(&mut self, seed: Area, scale: f32) -> (Area, f32) {
+        let mut area = seed;
+        let held = self.first_step + (self.steps.len() / self.bins) as u64;
+        let most = (
+            seed.from.saturating_sub(REACH_STEPS as u64).max(self.first_step),
+            (seed.to + REACH_STEPS as u64).min(held),
+        );
+        let mut scores = std::mem::take(&mut self.scores);
+        // Independent values of a bin in a step.
+        let value = self.step_frames as f32 / both_sides(&self.correlation, |_, _| 1.0) as f32;
+        let mut ratio = self.mean(area) * scale;
+        for _ in 0..4 {
+            let before = area;
+            let level = ratio.clamp(1.1, MOST_CELL);
+            let (gain, loss) = (1.0 - 1.0 / level, level.ln());
+            // Time.
+            let (low, high) = (area.low, area.high);
+            let weight = value * (high - low) as f32;
+            let score = |i: usize| {
+                let row = &self.step(most.0 + i as u64)[low..high];
+                weight * (row.iter().sum::<f32>() / (high - low) as f32 * scale * gain - loss)
+            };
+            let inside = (area.from - most.0) as usize..(area.to - most.0) as usize;
+            let run = best_run(inside, (most.1 - most.0) as usize, score);
+            (area.from, area.to) = (most.0 + run.start as u64, most.0 + run.end as u64);
+            // Frequency.
+            scores.clear();
+            scores.resize(self.bins, 0.0);
+            for step in area.from..area.to {
+                scores.iter_mut().zip(self.step(step)).for_each(|(s, p)| *s += p);
+            }
+            let length = (area.to - area.from) as f32;
+            let weight = value * length;
+            let run = best_run(low..high, self.bins, |i| weight * (scores[i] / length * scale * gain - loss));
+            (area.low, area.high) = (run.start, run.end);
+            ratio = self.mean(area) * scale;
+            if area == before {
+                break;
+            }
+        }
+        for _ in 0..3 {
+            let Some(part) = self.part(area, scale, value, &mut scores) else { break };
+            area = part;
+        }
+        self.scores = scores;
+        let area = self.block_at_least(area);
+        (area, self.mean(area) * scale)
+    }
+
+    /// The block that holds a box which is narrower: a block's subcarriers are not all as strong.
+    fn block_at_least(&self, area: Area) -> Area {
+        let block = ((BLOCK_HZ / self.bin_hz).round() as usize).min(self.bins);
+        if area.high - area.low >= block {
+            return area;
+        }
+        let lowest = area.high.saturating_sub(block);
+        let at = |low: usize| Area { low, high: low + block, ..area };
+        let all = (lowest..=area.low.min(self.bins - block)).map(|low| (self.mean(at(low)), low));
+        all.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(area, |(_, low)| at(low))
+    }
+
+    /// The stronger part of a box that two levels fit much better than one: allocations that touch.
+    fn part(&self, area: Area, scale: f32, value: f32, lines: &mut Vec<f32>) -> Option<Area> {
+        let (width, length) = (area.high - area.low, (area.to - area.from) as usize);
+        // Frequency, a block at the least and three beside the edge; then time.
+        lines.clear();
+        lines.resize(width, 0.0);
+        for step in area.from..area.to {
+            lines
+                .iter_mut()
+                .zip(&self.step(step)[area.low..area.high])
+                .for_each(|(s, p)| *s += p * scale / length as f32);
+        }
+        let near = (3.0 * BLOCK_HZ / self.bin_hz) as usize;
+        if let Some((at, upper)) = step_in(lines, value * length as f32, (0.9 * BLOCK_HZ / self.bin_hz) as usize, near)
+        {
+            return Some(if upper {
+                Area { low: area.low + at, ..area }
+            } else {
+                Area { high: area.low + at, ..area }
+            });
+        }
+        lines.clear();
+        let mean = |step: u64| self.step(step)[area.low..area.high].iter().sum::<f32>() * scale / width as f32;
+        lines.extend((area.from..area.to).map(mean));
+        let (at, later) = step_in(lines, value * width as f32, 4, 10)?;
+        let at = area.from + at as u64;
+        Some(if later { Area { from: at, ..area } } else { Area { to: at, ..area } })
+    }
+
+    fn segment(&self, area: Area, ratio: f32, floor: &[f32]) -> Option<Segment> {
+        let excess = ratio - 1.0;
+        let frame_s = self.hop as f64 / self.rate_hz;
+        let step_s = self.step_frames as f64 * frame_s;
+        let seconds = (area.to - area.from) as f64 * step_s;
+        let width = area.high - area.low;
+        let width_hz = width as f64 * self.bin_hz;
+        if !(LEAST_S..LONGEST_S).contains(&seconds)
+            || width_hz < LEAST_HZ
+            || width as f64 > MOST_BAND * self.bins as f64
+            || self.is_shown(area, excess)
+        {
+            return None;
+        }
+        // A frame speaks for the hop in its middle.
+        let sample = |step: u64| step * (self.step_frames * self.hop) as u64 + (self.hop / 2) as u64;
+        let hz = |bin: usize| self.center_hz + (bin as f64 - self.bins as f64 / 2.0 - 0.5) * self.bin_hz;
+        let noise: f32 = floor[area.low..area.high].iter().sum();
+        let region = Region {
+            start: sample(area.from),
+            count: sample(area.to) - sample(area.from),
+            low_hz: hz(area.low),
+            high_hz: hz(area.high),
+            power: f64::from(excess * noise) * self.bin_hz,
+            snr_db: 10.0 * f64::from(excess).log10(),
+        };
+        Some(Segment { region, age_s: seconds, is_glimpse: false, is_faint: true })
+    }
+}
+
+impl Size {
+    fn set_bounds(&mut self) {
+        for place in 0..self.usual.len() {
+            self.bound[place] = self.cells * (1.0 + self.usual[place] + self.limit * self.scale(place));
+        }
+    }
+
+    /// How much more the place's level moves than noise of one does.
+    fn scale(&self, place: usize) -> f32 {
+        (1.0 + self.usual[place]).max(self.square[place].sqrt() / self.sigma)
+    }
+
+    /// Adds the places that are hot and no less than those beside them. Gives how many found no room.
+    fn find_hot(&self, prefix: &[f32], size: usize, end: u64, hot: &mut Vec<Window>) -> u64 {
+        let sums = || prefix[self.wide..].iter().zip(prefix).map(|(high, low)| high - low);
+        if !sums().zip(&self.bound).fold(false, |any, (sum, bound)| any | (sum > *bound)) {
+            return 0;
+        }
+        let (mut before, mut overlooked) = (0.0, 0);
+        for (place, sum) in sums().enumerate() {
+            let next = prefix.get(place + 1 + self.wide).map_or(0.0, |high| high - prefix[place + 1]);
+            if sum > self.bound[place] && sum >= before && sum > next && sum < MOST_RATIO * self.cells {
+                let ratio = sum / self.cells / (1.0 + self.usual[place]);
+                let values = self.values * ((1.0 + self.usual[place]) / self.scale(place)).powi(2);
+                if hot.len() < hot.capacity() {
+                    hot.push(Window { gain: values * (ratio - 1.0 - ratio.ln()), end, size, place });
+                } else {
+                    overlooked += 1;
+                }
+            }
+            before = sum;
+        }
+        overlooked
+    }
+
+    /// Takes a window in as usual.
+    fn follow(&mut self, prefix: &[f32], weight: f32) {
+        let scale = 1.0 / self.cells;
+        let noise = self.sigma * self.sigma;
+        let sums = prefix[self.wide..].iter().zip(prefix).map(|(high, low)| high - low);
+        let places = self.usual.iter_mut().zip(&mut self.square).zip(&mut self.bound).zip(&mut self.often);
+        for (sum, (((usual, square), bound), often)) in sums.zip(places) {
+            let is_hot = sum > *bound;
+            *often += weight * (f32::from(u8::from(is_hot)) - *often);
+            if is_hot && *often < MOST_OFTEN {
+                continue;
+            }
+            let off = sum * scale - 1.0 - *usual;
+            let most = CLIP_SIGMAS * square.max(noise).sqrt();
+            let off = off.clamp(-most, most);
+            *usual += weight * off;
+            *square += weight * (off * off - *square);
+            let moves = (1.0 + *usual).max(square.sqrt() / self.sigma);
+            *bound = self.cells * (1.0 + *usual + self.limit * moves);
+        }
+    }
+}
+
+/// The run in `0..end` that gains most: the best within `inside`, and what it gains on both sides before it loses much.
+fn best_run(inside: Range<usize>, end: usize, mut score: impl FnMut(usize) -> f32) -> Range<usize> {
+    let (mut best, mut sum, mut from) = ((f32::NEG_INFINITY, inside.clone()), 0.0, inside.start);
+    for i in inside {
+        if sum <= 0.0 {
+            (sum, from) = (0.0, i);
+        }
+        sum += score(i);
+        if sum > best.0 {
+            best = (sum, from..i + 1);
+        }
+    }
+    let Range { start: mut low, end: mut high } = best.1;
+    let (mut sum, mut most) = (0.0, 0.0);
+    for i in high..end {
+        sum += score(i);
+        if sum > most {
+            (most, high) = (sum, i + 1);
+        } else if sum < most - STOP {
+            break;
+        }
+    }
+    (sum, most) = (0.0, 0.0);
+    for i in (0..low).rev() {
+        sum += score(i);
+        if sum > most {
+            (most, low) = (sum, i);
+        } else if sum < most - STOP {
+            break;
+        }
+    }
+    low..high
+}
+
+/// Where the level of `lines` steps, and whether the part behind that is the stronger. Each line has `values` independent
+/// values; `least` of them make a part, and the levels of `near` on both sides differ clearly: a slope is no step.
+fn step_in(lines: &[f32], values: f32, least: usize, near: usize) -> Option<(usize, bool)> {
+    let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len() as f32;
+    let all = mean(lines);
+    let (mut best, mut below) = ((SPLIT, None), 0.0);
+    let sum: f32 = lines.iter().sum();
+    for at in 1..lines.len() {
+        below += lines[at - 1];
+        if at < least || lines.len() - at < least {
+            continue;
+        }
+        let (n, m) = (at as f32, (lines.len() - at) as f32);
+        let (low, high) = ((below / n).max(0.1), ((sum - below) / m).max(0.1));
+        let gain = values * ((n + m) * all.max(0.1).ln() - n * low.ln() - m * high.ln());
+        if gain > best.0 {
+            best = (gain, Some(at));
+        }
+    }
+    let at = best.1?;
+    let low = (mean(&lines[at.saturating_sub(near)..at]) - 1.0).max(0.02);
+    let high = (mean(&lines[at..(at + near).min(lines.len())]) - 1.0).max(0.02);
+    let differs = low.max(high) > SPLIT_LEVELS * low.min(high);
+    differs.then_some((at, high > low))
+}
+
+/// Correlation of the powers of noise in Hann frames that overlap by half: by frames apart, by bins apart.
+fn correlation() -> [[f64; 4]; 2] {
+    const N: usize = 64;
+    let window = |i: usize| 0.5 - 0.5 * (TAU * i as f64 / N as f64).cos();
+    let energy: f64 = (0..N).map(|i| window(i).powi(2)).sum();
+    let of = |frames: usize, bins: usize| {
+        let products = (0..N - frames * N / 2).map(|i| (i, window(i) * window(i + frames * N / 2)));
+        let turned = products.map(|(i, w)| (w, TAU * (bins * i) as f64 / N as f64));
+        let (re, im) = turned.fold((0.0, 0.0), |(re, im), (w, a)| (re + w * a.cos(), im + w * a.sin()));
+        (re * re + im * im) / (energy * energy)
+    };
+    [[of(0, 0), of(0, 1), of(0, 2), of(0, 3)], [of(1, 0), of(1, 1), of(1, 2), of(1, 3)]]
+}
+
+/// The sum of correlations over both signs of both distances, each weighed.
+fn both_sides(correlation: &[[f64; 4]; 2], weight: impl Fn(usize, usize) -> f64) -> f64 {
+    let sides = |distance: usize| if distance == 0 { 1.0 } else { 2.0 };
+    let terms = correlation.iter().enumerate().flat_map(|(t, row)| row.iter().enumerate().map(move |(f, c)| (t, f, c)));
+    terms.map(|(t, f, c)| sides(t) * sides(f) * weight(t, f) * c).sum()
+}
+
+/// Independent values in so many frames and bins.
+fn independent(correlation: &[[f64; 4]; 2], frames: usize, bins: usize) -> f64 {
+    let left = |distance: usize, of: usize| (1.0 - distance as f64 / of as f64).max(0.0);
+    (frames * bins) as f64 / both_sides(correlation, |t, f| left(t, frames) * left(f, bins))
+}
+
+/// The excess that the mean of `values` exponential values of mean 1 passes with the chance `chance`.
+///
+/// The tail of the gamma distribution by Lugannani and Rice (1980), whose error is below 1 % from 10 values on.
+fn excess_at(values: f64, chance: f64) -> f64 {
+    let tail = |excess: f64| {
+        let w = (2.0 * values * (excess - excess.ln_1p())).sqrt();
+        let density = (-w * w / 2.0).exp() / TAU.sqrt();
+        let normal = density / (1..=40).rev().fold(w, |below, k| w + f64::from(k) / below);
+        normal + density * (1.0 / (values.sqrt() * excess) - 1.0 / w)
+    };
+    let (mut low, mut high) = (2.0 / values.sqrt(), 40.0);
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if tail(middle) > chance {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
