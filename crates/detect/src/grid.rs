@@ -32,13 +32,17 @@ const OVERLAP: f64 = 10.0;
 const MOST_CELL: f32 = 32.0;
 /// A window's, above which the segmenter shows the emission.
 const MOST_RATIO: f32 = 10.0;
-/// What is usual at a place is the mean over so long, in seconds; at the start, over what there was, with the floor's word
-/// for so long. Of what is beyond so many deviations only that much counts, and what is hot only where it is so for more
-/// than this share of the time: bursts do not make themselves usual.
-const USUAL_S: f64 = 2.0;
+/// What is usual at a place follows the last second; at the start, the later half of what there was.
+const USUAL_S: f64 = 1.0;
+/// The floor of the first chunks may be wrong by so much; after so many seconds, half of that is known to be usual.
+const FLOOR_ERROR: f32 = 0.08;
 const FLOOR_S: f64 = 0.05;
-const CLIP_SIGMAS: f32 = 2.0;
-const MOST_OFTEN: f32 = 0.3;
+/// It follows what is off by so many deviations below and above at the most, and is corrected for what noise loses by that:
+/// the mean of values that are cut so is lower. Bursts do not make themselves usual.
+const CLIP_SIGMAS: (f32, f32) = (2.0, 0.5);
+const CLIP_LOSS: f32 = 0.189;
+/// Share of the time above which what is over the noise is usual itself, and counts in how much the level there moves.
+const MOST_OFTEN: f32 = 0.4;
 /// Steps kept behind a chunk, and how far a box may reach from its window.
 const KEEP_STEPS: usize = 140;
 const REACH_STEPS: usize = 100;
@@ -54,7 +58,7 @@ const LEAST_S: f64 = 0.25e-3;
 const LONGEST_S: f64 = 11e-3;
 /// The least width, and the share of the band above which it is the receiver's gain that changed.
 const LEAST_HZ: f64 = 115e3;
-const MOST_BAND: f64 = 0.95;
+const MOST_BAND: f64 = 0.97;
 /// A segment of this level is taken out; a fainter one may be a piece of something larger.
 const SHOWN_DB: f64 = 9.0;
 /// Skirts as the segmenter sees them, with 3 dB of room, and the mirrored image of an unbalanced receiver: (reach in Hz,
@@ -80,7 +84,8 @@ struct Size {
     sigma: f32,
     /// Excess over the noise that the budget allows.
     limit: f32,
-    /// By place: excess that is usual, its mean square about that, the sum above which a window is hot, and how often it is.
+    /// By place: excess that is usual, its mean square about that, the sum above which a window is hot, and how often it is
+    /// more than noise.
     usual: Vec<f32>,
     square: Vec<f32>,
     bound: Vec<f32>,
@@ -161,21 +166,23 @@ impl GridSearch {
             let values = independent(&correlation, frames, width);
             let windows = 3600.0 / (frames as f64 * frame_s) * (BUDGET_HZ / (width as f64 * bin_hz));
             let places = (strides + 1).saturating_sub(wide);
+            let (cells, limit) =
+                ((LENGTHS[length] * width) as f32, excess_at(values, FALSE_PER_HOUR / (windows * OVERLAP)) as f32);
             Size {
                 length,
                 wide,
-                cells: (LENGTHS[length] * width) as f32,
+                cells,
                 values: values as f32,
                 sigma: (1.0 / values.sqrt()) as f32,
-                limit: excess_at(values, FALSE_PER_HOUR / (windows * OVERLAP)) as f32,
+                limit,
                 usual: vec![0.0; places],
                 square: vec![0.0; places],
-                bound: vec![f32::INFINITY; places],
+                bound: vec![cells * (1.0 + limit); places],
                 often: vec![0.0; places],
             }
         };
         let chunk_steps = geometry.chunk_frames / step_frames + 2;
-        let mut search = Self {
+        Self {
             bins,
             bin_hz,
             center_hz,
@@ -199,9 +206,7 @@ impl GridSearch {
             scores: Vec::with_capacity(bins.max(KEEP_STEPS + chunk_steps)),
             boxes: 0,
             overlooked: 0,
-        };
-        search.sizes.iter_mut().for_each(Size::set_bounds);
-        search
+        }
     }
 
     /// Begins anew with frame 0: something is missing before it. What is usual stays.
@@ -312,11 +317,13 @@ impl GridSearch {
                 let is_next = step % length as u64 == 0;
                 self.seen[index] += f64::from(u8::from(is_next));
                 let window_s = length as f64 * STEP_S;
-                let weight = (1.0 / (self.seen[index].min(USUAL_S / window_s) + FLOOR_S / window_s)) as f32;
+                let seen_s = self.seen[index] * window_s;
+                let weight = (window_s / (0.5 * (seen_s + FLOOR_S)).min(USUAL_S)) as f32;
+                let error = FLOOR_ERROR / (1.0 + seen_s / FLOOR_S) as f32;
                 for (at, size) in self.sizes.iter_mut().enumerate().filter(|(_, s)| s.length == index) {
                     self.overlooked += size.find_hot(&self.prefix, at, self.next, &mut self.hot);
                     if is_next {
-                        size.follow(&self.prefix, weight);
+                        size.follow(&self.prefix, weight, error);
                     }
                 }
             }
@@ -541,12 +548,6 @@ impl GridSearch {
 }
 
 impl Size {
-    fn set_bounds(&mut self) {
-        for place in 0..self.usual.len() {
-            self.bound[place] = self.cells * (1.0 + self.usual[place] + self.limit * self.scale(place));
-        }
-    }
-
     /// How much more the place's level moves than noise of one does.
     fn scale(&self, place: usize) -> f32 {
         (1.0 + self.usual[place]).max(self.square[place].sqrt() / self.sigma)
@@ -575,25 +576,28 @@ impl Size {
         overlooked
     }
 
-    /// Takes a window in as usual.
-    fn follow(&mut self, prefix: &[f32], weight: f32) {
+    /// Takes a window in as usual, which is known to `error` or to what noise tells.
+    fn follow(&mut self, prefix: &[f32], weight: f32, error: f32) {
         let scale = 1.0 / self.cells;
-        let noise = self.sigma * self.sigma;
         let sums = prefix[self.wide..].iter().zip(prefix).map(|(high, low)| high - low);
         let places = self.usual.iter_mut().zip(&mut self.square).zip(&mut self.bound).zip(&mut self.often);
         for (sum, (((usual, square), bound), often)) in sums.zip(places) {
-            let is_hot = sum > *bound;
-            *often += weight * (f32::from(u8::from(is_hot)) - *often);
-            if is_hot && *often < MOST_OFTEN {
-                continue;
-            }
             let off = sum * scale - 1.0 - *usual;
-            let most = CLIP_SIGMAS * square.max(noise).sqrt();
-            let off = off.clamp(-most, most);
-            *usual += weight * off;
-            *square += weight * (off * off - *square);
+            let noise = self.sigma * (1.0 + *usual);
+            let deviation = square.sqrt().max(noise);
+            let is_over = off > self.limit * (1.0 + *usual);
+            *often += weight * (f32::from(u8::from(is_over)) - *often);
+            let (least, most) = (-CLIP_SIGMAS.0 * deviation, CLIP_SIGMAS.1 * deviation);
+            // What is below tells how much noise moves, unless more than noise is usual.
+            let moved = if *often < MOST_OFTEN {
+                2.0 * off.clamp(least, 0.0).powi(2)
+            } else {
+                off.clamp(least, -least).powi(2)
+            };
+            *square += weight * (moved - *square);
+            *usual += weight * (off.clamp(least, most) + CLIP_LOSS * noise);
             let moves = (1.0 + *usual).max(square.sqrt() / self.sigma);
-            *bound = self.cells * (1.0 + *usual + self.limit * moves);
+            *bound = self.cells * (1.0 + *usual + self.limit * moves + error);
         }
     }
 }
