@@ -32,8 +32,11 @@ const OVERLAP: f64 = 10.0;
 const MOST_CELL: f32 = 32.0;
 /// A window's, above which the segmenter shows the emission.
 const MOST_RATIO: f32 = 10.0;
-/// What is usual at a place follows the last second; at the start, the later half of what there was.
+const LEAST_RATIO: f32 = 1.02;
+/// What is usual at a place follows the last second; at the start, the later half of what there was. One window in so many
+/// that share nothing is asked.
 const USUAL_S: f64 = 1.0;
+const USUAL_EVERY: u64 = 3;
 /// The floor of the first chunks may be wrong by so much; after so many seconds, half of that is known to be usual.
 const FLOOR_ERROR: f32 = 0.08;
 const FLOOR_S: f64 = 0.05;
@@ -56,8 +59,9 @@ const SPLIT_LEVELS: f32 = 2.0;
 /// The least and longest of a phone's: a slot less what an edge takes, and a run of subframes.
 const LEAST_S: f64 = 0.25e-3;
 const LONGEST_S: f64 = 11e-3;
-/// The least width, and the share of the band above which it is the receiver's gain that changed.
-const LEAST_HZ: f64 = 115e3;
+/// Deviations by which the part of a block that is less filled stands out all the same.
+const LEAST_REST: f32 = 3.0;
+/// The share of the band above which it is the receiver's gain that changed.
 const MOST_BAND: f64 = 0.97;
 /// A segment of this level is taken out; a fainter one may be a piece of something larger.
 const SHOWN_DB: f64 = 9.0;
@@ -117,6 +121,7 @@ struct Area {
 struct Shown {
     area: Area,
     excess: f32,
+    is_continuous: bool,
 }
 
 /// Finds boxes of faint energy in one stream.
@@ -313,10 +318,9 @@ impl GridSearch {
                     sum += part.iter().sum::<f32>();
                     *p = sum;
                 }
-                // Windows of a length that share nothing tell what is usual.
-                let is_next = step % length as u64 == 0;
+                let is_next = step % (USUAL_EVERY * length as u64) == 0;
                 self.seen[index] += f64::from(u8::from(is_next));
-                let window_s = length as f64 * STEP_S;
+                let window_s = (USUAL_EVERY * length as u64) as f64 * STEP_S;
                 let seen_s = self.seen[index] * window_s;
                 let weight = (window_s / (0.5 * (seen_s + FLOOR_S)).min(USUAL_S)) as f32;
                 let error = FLOOR_ERROR / (1.0 + seen_s / FLOOR_S) as f32;
@@ -333,7 +337,7 @@ impl GridSearch {
     /// Takes out what the segmenter shows.
     fn show(&mut self, segment: &Segment) {
         let region = &segment.region;
-        if region.snr_db < SHOWN_DB {
+        if region.snr_db < SHOWN_DB && !segment.is_continuous() {
             return;
         }
         // Frames that see something of it, and one more step where it is strong.
@@ -350,7 +354,8 @@ impl GridSearch {
         };
         self.blank(area);
         if self.shown.len() < self.shown.capacity() {
-            self.shown.push(Shown { area, excess: 10f32.powf(region.snr_db as f32 / 10.0) });
+            let excess = 10f32.powf(region.snr_db as f32 / 10.0);
+            self.shown.push(Shown { area, excess, is_continuous: segment.is_continuous() });
         }
     }
 
@@ -413,20 +418,24 @@ impl GridSearch {
 
     /// Whether this is what a strong emission makes beside itself.
     fn is_shown(&self, area: Area, excess: f32) -> bool {
-        self.shown.iter().any(|Shown { area: of, excess: strong }| {
+        self.shown.iter().any(|Shown { area: of, excess: strong, is_continuous }| {
             let common = area.to.min(of.to).saturating_sub(area.from.max(of.from));
             if 10 * common < 3 * (area.to - area.from) {
                 return false;
             }
             let apart = area.low.saturating_sub(of.high).max(of.low.saturating_sub(area.high));
             let apart_hz = apart as f64 * self.bin_hz;
+            // What is always on moves in its band, and its edges come and go.
+            if *is_continuous && apart_hz < SKIRTS[0].0 {
+                return true;
+            }
             let is_skirt = SKIRTS.iter().any(|&(reach_hz, level)| apart_hz < reach_hz && excess < level * strong);
             let (low, high) = (self.bins - of.high.min(self.bins), self.bins - of.low);
             is_skirt || (excess < IMAGE * strong && area.low < high && low < area.high)
         })
     }
 
-    /// The box around `seed` in which the values are likeliest, and its mean. `scale` makes what is usual 1.
+    /// The box around `seed` in which the values are likeliest, and its mean; nothing where it is too narrow. `scale` makes what is usual 1.
     fn fit(&mut self, seed: Area, scale: f32) -> (Area, f32) {
         let mut area = seed;
         let held = self.first_step + (self.steps.len() / self.bins) as u64;
@@ -472,20 +481,30 @@ impl GridSearch {
             area = part;
         }
         self.scores = scores;
-        let area = self.block_at_least(area);
-        (area, self.mean(area) * scale)
+        match self.block_at_least(area, (scale, value)) {
+            Some(area) => (area, self.mean(area) * scale),
+            None => (area, 0.0),
+        }
     }
 
-    /// The block that holds a box which is narrower: a block's subcarriers are not all as strong.
-    fn block_at_least(&self, area: Area) -> Area {
+    /// The block that holds a box which is narrower, if the rest of it is filled as well: a block's subcarriers are not all
+    /// as strong.
+    fn block_at_least(&self, area: Area, (scale, value): (f32, f32)) -> Option<Area> {
         let block = ((BLOCK_HZ / self.bin_hz).round() as usize).min(self.bins);
-        if area.high - area.low >= block {
-            return area;
+        let width = area.high - area.low;
+        if width >= block {
+            return Some(area);
         }
-        let lowest = area.high.saturating_sub(block);
         let at = |low: usize| Area { low, high: low + block, ..area };
-        let all = (lowest..=area.low.min(self.bins - block)).map(|low| (self.mean(at(low)), low));
-        all.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(area, |(_, low)| at(low))
+        let all =
+            (area.high.saturating_sub(block)..=area.low.min(self.bins - block)).map(|low| (self.mean(at(low)), low));
+        let (mean, low) = all.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        if block - width <= 2 {
+            return Some(at(low));
+        }
+        let rest = (mean * block as f32 - self.mean(area) * width as f32) * scale / (block - width) as f32 - 1.0;
+        let values = value * ((block - width) as u64 * (area.to - area.from)) as f32;
+        (rest * values.sqrt() > LEAST_REST).then(|| at(low))
     }
 
     /// The stronger part of a box that two levels fit much better than one: allocations that touch.
@@ -523,9 +542,8 @@ impl GridSearch {
         let step_s = self.step_frames as f64 * frame_s;
         let seconds = (area.to - area.from) as f64 * step_s;
         let width = area.high - area.low;
-        let width_hz = width as f64 * self.bin_hz;
         if !(LEAST_S..LONGEST_S).contains(&seconds)
-            || width_hz < LEAST_HZ
+            || !(LEAST_RATIO..MOST_RATIO).contains(&ratio)
             || width as f64 > MOST_BAND * self.bins as f64
             || self.is_shown(area, excess)
         {
