@@ -67,11 +67,16 @@ const MOST_BAND: f64 = 0.97;
 const SHOWN_DB: f64 = 9.0;
 /// Skirts as the segmenter sees them, with 3 dB of room, and the mirrored image of an unbalanced receiver: (reach in Hz,
 /// level below).
-const SKIRTS: [(f64, f32); 3] = [(300e3, 2e-2), (2e6, 5e-4), (f64::INFINITY, 4e-5)];
+const SKIRTS: [(f64, f32); 4] = [(100e3, 0.1), (300e3, 2e-2), (2e6, 5e-4), (f64::INFINITY, 4e-5)];
 const IMAGE: f32 = 1e-2;
 /// Boxes in a chunk of 20 ms, the clearest first; what is not used is saved, up to so many.
 const BOXES_A_CHUNK: usize = 16;
 const BOXES_SAVED: usize = 64;
+/// Share of the last second above which boxes at a place are one emission that is always on and moves; and by how much a
+/// carrier that never moves stands out of the floor.
+const MOST_LOAD: f32 = 0.25;
+const LOAD_S: f64 = 1.0;
+const CARRIER: f32 = 4.0;
 /// Cells that may be summed again in a chunk.
 const EFFORT: usize = 4_000_000;
 
@@ -151,6 +156,10 @@ pub struct GridSearch {
     prefix: Vec<f32>,
     hot: Vec<Window>,
     shown: Vec<Shown>,
+    /// By stride: share of the last second in which boxes lay there.
+    load: Vec<f32>,
+    /// Floor in the middle of the band's bins by height.
+    middle: f32,
     scores: Vec<f32>,
     boxes: usize,
     overlooked: u64,
@@ -208,6 +217,8 @@ impl GridSearch {
             prefix: vec![0.0; strides + 1],
             hot: Vec::with_capacity(8192),
             shown: Vec::with_capacity(512),
+            load: vec![0.0; strides],
+            middle: 0.0,
             scores: Vec::with_capacity(bins.max(KEEP_STEPS + chunk_steps)),
             boxes: 0,
             overlooked: 0,
@@ -234,6 +245,9 @@ impl GridSearch {
         self.drop_old();
         self.take(rows, floor);
         self.judge();
+        let chunk_s = (rows.len() / self.bins * self.hop) as f64 / self.rate_hz;
+        let left = (-chunk_s / LOAD_S).exp() as f32;
+        self.load.iter_mut().for_each(|l| *l *= left);
         for segment in &all[from..] {
             self.show(segment);
         }
@@ -376,6 +390,11 @@ impl GridSearch {
         hot.sort_unstable_by(|a, b| {
             b.gain.total_cmp(&a.gain).then((a.end, a.size, a.place).cmp(&(b.end, b.size, b.place)))
         });
+        if !hot.is_empty() {
+            self.scores.clear();
+            self.scores.extend_from_slice(floor);
+            self.middle = *self.scores.select_nth_unstable_by(self.bins / 2, f32::total_cmp).1;
+        }
         let mut effort = EFFORT;
         for window in hot.iter().filter(|w| w.end <= horizon) {
             let size = &self.sizes[window.size];
@@ -401,7 +420,7 @@ impl GridSearch {
             let (from, low) = (found.from.saturating_sub(1), found.low.saturating_sub(1));
             self.blank(Area { from, to: found.to + 1, low, high: (found.high + 1).min(self.bins) });
             self.blank(seed);
-            if let Some(segment) = self.segment(found, ratio, floor) {
+            if let Some(segment) = self.segment(found, ratio, floor).filter(|_| !self.is_busy(found)) {
                 self.boxes -= 1;
                 out.push(segment);
             }
@@ -426,7 +445,7 @@ impl GridSearch {
             let apart = area.low.saturating_sub(of.high).max(of.low.saturating_sub(area.high));
             let apart_hz = apart as f64 * self.bin_hz;
             // What is always on moves in its band, and its edges come and go.
-            if *is_continuous && apart_hz < SKIRTS[0].0 {
+            if *is_continuous && apart_hz < SKIRTS[1].0 {
                 return true;
             }
             let is_skirt = SKIRTS.iter().any(|&(reach_hz, level)| apart_hz < reach_hz && excess < level * strong);
@@ -536,6 +555,16 @@ impl GridSearch {
         Some(if later { Area { from: at, ..area } } else { Area { to: at, ..area } })
     }
 
+    /// Whether boxes lie there all the time, this one counted.
+    fn is_busy(&mut self, area: Area) -> bool {
+        let strides = area.low / self.stride..(area.high / self.stride).min(self.load.len());
+        let step_s = (self.step_frames * self.hop) as f64 / self.rate_hz;
+        let more = ((area.to - area.from) as f64 * step_s / LOAD_S) as f32;
+        let load = &mut self.load[strides];
+        load.iter_mut().for_each(|l| *l += more);
+        load.iter().sum::<f32>() > MOST_LOAD * load.len() as f32
+    }
+
     fn segment(&self, area: Area, ratio: f32, floor: &[f32]) -> Option<Segment> {
         let excess = ratio - 1.0;
         let frame_s = self.hop as f64 / self.rate_hz;
@@ -545,6 +574,7 @@ impl GridSearch {
         if !(LEAST_S..LONGEST_S).contains(&seconds)
             || !(LEAST_RATIO..MOST_RATIO).contains(&ratio)
             || width as f64 > MOST_BAND * self.bins as f64
+            || floor[area.low..area.high].iter().any(|&f| f > CARRIER * self.middle)
             || self.is_shown(area, excess)
         {
             return None;
