@@ -10,6 +10,7 @@
 use crate::candidate::Region;
 use crate::config::FrameGeometry;
 use crate::segment::Segment;
+use std::cmp::Ordering;
 use std::f64::consts::TAU;
 use std::ops::Range;
 
@@ -29,9 +30,9 @@ const BUDGET_HZ: f64 = 20e6;
 /// Windows overlap: so many times more are tried than there are independent ones, as far as chance is concerned.
 const OVERLAP: f64 = 10.0;
 /// A cell's power over the floor counts so much at the most: what is stronger shows without this, and sums stay exact.
-const MOST_CELL: f32 = 32.0;
+pub(crate) const MOST_CELL: f32 = 32.0;
 /// A window's, above which the segmenter shows the emission.
-const MOST_RATIO: f32 = 10.0;
+pub(crate) const MOST_RATIO: f32 = 10.0;
 const LEAST_RATIO: f32 = 1.02;
 /// What is usual at a place follows the last second; at the start, the later half of what there was. One window in so many
 /// that share nothing is asked.
@@ -63,6 +64,8 @@ const LONGEST_S: f64 = 11e-3;
 const LEAST_REST: f32 = 3.0;
 /// The share of the band above which it is the receiver's gain that changed.
 const MOST_BAND: f64 = 0.97;
+/// Share of what is over the noise that two steps in a row may hold.
+const MOST_IN_TWO: f32 = 0.7;
 /// A segment of this level is taken out; a fainter one may be a piece of something larger.
 const SHOWN_DB: f64 = 9.0;
 /// Skirts as the segmenter sees them, with 3 dB of room, and the mirrored image of an unbalanced receiver: (reach in Hz,
@@ -82,11 +85,12 @@ const EFFORT: usize = 4_000_000;
 
 /// Windows of one size.
 #[derive(Debug)]
-struct Size {
+pub(crate) struct Size {
+    /// Which length.
     length: usize,
     /// Strides in a window.
-    wide: usize,
-    /// Cells of a step in a window.
+    pub(crate) wide: usize,
+    /// Cells in a window.
     cells: f32,
     /// Independent values.
     values: f32,
@@ -95,7 +99,7 @@ struct Size {
     limit: f32,
     /// By place: excess that is usual, its mean square about that, the sum above which a window is hot, and how often it is
     /// more than noise.
-    usual: Vec<f32>,
+    pub(crate) usual: Vec<f32>,
     square: Vec<f32>,
     bound: Vec<f32>,
     often: Vec<f32>,
@@ -103,13 +107,19 @@ struct Size {
 
 /// A window that is hot.
 #[derive(Clone, Copy, Debug)]
-struct Window {
+pub(crate) struct Window {
     /// Log likelihood of its level against the usual one.
     gain: f32,
-    /// The step behind its last.
-    end: u64,
-    size: usize,
-    place: usize,
+    /// When it is: the step behind its last, of a pulse its first frame.
+    pub(crate) end: u64,
+    pub(crate) size: usize,
+    pub(crate) place: usize,
+}
+
+impl Window {
+    pub(crate) fn clearest_first(a: &Self, b: &Self) -> Ordering {
+        b.gain.total_cmp(&a.gain).then((a.end, a.size, a.place).cmp(&(b.end, b.size, b.place)))
+    }
 }
 
 /// Steps and bins.
@@ -176,24 +186,10 @@ impl GridSearch {
         let correlation = correlation();
         let size = |&(length, blocks): &(usize, f64)| {
             let wide = ((blocks * BLOCK_HZ / bin_hz / stride as f64).round() as usize).max(1);
-            let (frames, width) = (LENGTHS[length] * step_frames, wide * stride);
-            let values = independent(&correlation, frames, width);
-            let windows = 3600.0 / (frames as f64 * frame_s) * (BUDGET_HZ / (width as f64 * bin_hz));
-            let places = (strides + 1).saturating_sub(wide);
-            let (cells, limit) =
-                ((LENGTHS[length] * width) as f32, excess_at(values, FALSE_PER_HOUR / (windows * OVERLAP)) as f32);
-            Size {
-                length,
-                wide,
-                cells,
-                values: values as f32,
-                sigma: (1.0 / values.sqrt()) as f32,
-                limit,
-                usual: vec![0.0; places],
-                square: vec![0.0; places],
-                bound: vec![cells * (1.0 + limit); places],
-                often: vec![0.0; places],
-            }
+            let time = (LENGTHS[length] * step_frames, frame_s);
+            let size = Size::new(time, (wide, stride, strides, bin_hz), FALSE_PER_HOUR)?;
+            // A step's cell is the mean of its frames.
+            Some(Size { length, ..size.scaled(1.0 / step_frames as f32) })
         };
         let chunk_steps = geometry.chunk_frames / step_frames + 2;
         Self {
@@ -204,7 +200,7 @@ impl GridSearch {
             hop: geometry.hop,
             step_frames,
             stride,
-            sizes: SIZES.iter().map(size).filter(|s| !s.usual.is_empty()).collect(),
+            sizes: SIZES.iter().filter_map(size).collect(),
             correlation,
             steps: Vec::with_capacity((KEEP_STEPS + chunk_steps) * bins),
             first_step: 0,
@@ -336,12 +332,10 @@ impl GridSearch {
                 self.seen[index] += f64::from(u8::from(is_next));
                 let window_s = (USUAL_EVERY * length as u64) as f64 * STEP_S;
                 let seen_s = self.seen[index] * window_s;
-                let weight = (window_s / (0.5 * (seen_s + FLOOR_S)).min(USUAL_S)) as f32;
-                let error = FLOOR_ERROR / (1.0 + seen_s / FLOOR_S) as f32;
                 for (at, size) in self.sizes.iter_mut().enumerate().filter(|(_, s)| s.length == index) {
                     self.overlooked += size.find_hot(&self.prefix, at, self.next, &mut self.hot);
                     if is_next {
-                        size.follow(&self.prefix, weight, error);
+                        size.follow(&self.prefix, seen_s, window_s);
                     }
                 }
             }
@@ -387,9 +381,7 @@ impl GridSearch {
     fn propose(&mut self, horizon: u64, floor: &[f32], out: &mut Vec<Segment>) {
         self.boxes = (self.boxes + BOXES_A_CHUNK).min(BOXES_SAVED);
         let mut hot = std::mem::take(&mut self.hot);
-        hot.sort_unstable_by(|a, b| {
-            b.gain.total_cmp(&a.gain).then((a.end, a.size, a.place).cmp(&(b.end, b.size, b.place)))
-        });
+        hot.sort_unstable_by(Window::clearest_first);
         if !hot.is_empty() {
             self.scores.clear();
             self.scores.extend_from_slice(floor);
@@ -417,10 +409,11 @@ impl GridSearch {
                 continue;
             }
             let (found, ratio) = self.fit(seed, 1.0 / (1.0 + usual));
+            let segment = self.segment(found, ratio, floor);
             let (from, low) = (found.from.saturating_sub(1), found.low.saturating_sub(1));
             self.blank(Area { from, to: found.to + 1, low, high: (found.high + 1).min(self.bins) });
             self.blank(seed);
-            if let Some(segment) = self.segment(found, ratio, floor).filter(|_| !self.is_busy(found)) {
+            if let Some(segment) = segment.filter(|_| !self.is_busy(found)) {
                 self.boxes -= 1;
                 out.push(segment);
             }
@@ -464,7 +457,7 @@ impl GridSearch {
         );
         let mut scores = std::mem::take(&mut self.scores);
         // Independent values of a bin in a step.
-        let value = self.step_frames as f32 / both_sides(&self.correlation, |_, _| 1.0) as f32;
+        let value = self.step_frames as f32 * independent_cell(&self.correlation) as f32;
         let mut ratio = self.mean(area) * scale;
         for _ in 0..4 {
             let before = area;
@@ -555,6 +548,16 @@ impl GridSearch {
         Some(if later { Area { from: at, ..area } } else { Area { to: at, ..area } })
     }
 
+    /// Whether no two steps hold most of what is over the noise, but for what noise of three deviations holds.
+    fn lasts(&self, area: Area, excess: f32) -> bool {
+        let width = area.high - area.low;
+        let over = |s: u64| self.step(s)[area.low..area.high].iter().sum::<f32>() / width as f32 - 1.0;
+        let values = (self.step_frames * width) as f32 * independent_cell(&self.correlation) as f32;
+        let slack = 3.0 * (1.0 + excess) * (2.0 / values).sqrt();
+        let most = MOST_IN_TWO * excess * (area.to - area.from) as f32 + slack;
+        (area.from..area.to - 1).all(|s| over(s) + over(s + 1) < most)
+    }
+
     /// Whether boxes lie there all the time, this one counted.
     fn is_busy(&mut self, area: Area) -> bool {
         let strides = area.low / self.stride..(area.high / self.stride).min(self.load.len());
@@ -576,6 +579,7 @@ impl GridSearch {
             || width as f64 > MOST_BAND * self.bins as f64
             || floor[area.low..area.high].iter().any(|&f| f > CARRIER * self.middle)
             || self.is_shown(area, excess)
+            || !self.lasts(area, excess)
         {
             return None;
         }
@@ -596,13 +600,46 @@ impl GridSearch {
 }
 
 impl Size {
+    /// For windows of so many frames, and of `wide` of the `strides` strides of `stride` bins; none where that is too wide.
+    /// `false_per_hour` of them may be hot in noise on 20 MHz.
+    pub(crate) fn new(
+        (frames, frame_s): (usize, f64),
+        (wide, stride, strides, bin_hz): (usize, usize, usize, f64),
+        false_per_hour: f64,
+    ) -> Option<Self> {
+        let places = (strides + 1).checked_sub(wide.max(1)).filter(|&p| p > 0)?;
+        let width = wide.max(1) * stride;
+        let values = independent(&correlation(), frames, width);
+        let windows = 3600.0 / (frames as f64 * frame_s) * (BUDGET_HZ / (width as f64 * bin_hz));
+        let (cells, limit) = ((frames * width) as f32, excess_at(values, false_per_hour / (windows * OVERLAP)) as f32);
+        Some(Self {
+            length: 0,
+            wide: wide.max(1),
+            cells,
+            values: values as f32,
+            sigma: (1.0 / values.sqrt()) as f32,
+            limit,
+            usual: vec![0.0; places],
+            square: vec![0.0; places],
+            bound: vec![cells * (1.0 + limit); places],
+            often: vec![0.0; places],
+        })
+    }
+
+    /// The same where the cells that are summed are means of several.
+    fn scaled(mut self, scale: f32) -> Self {
+        self.cells *= scale;
+        self.bound.iter_mut().for_each(|b| *b *= scale);
+        self
+    }
+
     /// How much more the place's level moves than noise of one does.
     fn scale(&self, place: usize) -> f32 {
         (1.0 + self.usual[place]).max(self.square[place].sqrt() / self.sigma)
     }
 
     /// Adds the places that are hot and no less than those beside them. Gives how many found no room.
-    fn find_hot(&self, prefix: &[f32], size: usize, end: u64, hot: &mut Vec<Window>) -> u64 {
+    pub(crate) fn find_hot(&self, prefix: &[f32], size: usize, end: u64, hot: &mut Vec<Window>) -> u64 {
         let sums = || prefix[self.wide..].iter().zip(prefix).map(|(high, low)| high - low);
         if !sums().zip(&self.bound).fold(false, |any, (sum, bound)| any | (sum > *bound)) {
             return 0;
@@ -624,8 +661,10 @@ impl Size {
         overlooked
     }
 
-    /// Takes a window in as usual, which is known to `error` or to what noise tells.
-    fn follow(&mut self, prefix: &[f32], weight: f32, error: f32) {
+    /// Takes a window in as usual, of which there is one `every_s`, `seen_s` after the first.
+    pub(crate) fn follow(&mut self, prefix: &[f32], seen_s: f64, every_s: f64) {
+        let weight = (every_s / (0.5 * (seen_s + FLOOR_S)).min(USUAL_S)).min(1.0) as f32;
+        let error = FLOOR_ERROR / (1.0 + seen_s / FLOOR_S) as f32;
         let scale = 1.0 / self.cells;
         let sums = prefix[self.wide..].iter().zip(prefix).map(|(high, low)| high - low);
         let places = self.usual.iter_mut().zip(&mut self.square).zip(&mut self.bound).zip(&mut self.often);
@@ -651,13 +690,14 @@ impl Size {
 }
 
 /// The run in `0..end` that gains most: the best within `inside`, and what it gains on both sides before it loses much.
-fn best_run(inside: Range<usize>, end: usize, mut score: impl FnMut(usize) -> f32) -> Range<usize> {
-    let (mut best, mut sum, mut from) = ((f32::NEG_INFINITY, inside.clone()), 0.0, inside.start);
+pub(crate) fn best_run(inside: Range<usize>, end: usize, mut score: impl FnMut(usize) -> f32) -> Range<usize> {
+    let (mut best, mut sum, mut most, mut from) = ((f32::NEG_INFINITY, inside.clone()), 0.0, 0.0, inside.start);
     for i in inside {
-        if sum <= 0.0 {
-            (sum, from) = (0.0, i);
+        if sum <= 0.0 || sum < most - STOP {
+            (sum, most, from) = (0.0, 0.0, i);
         }
         sum += score(i);
+        most = sum.max(most);
         if sum > best.0 {
             best = (sum, from..i + 1);
         }
@@ -711,7 +751,7 @@ fn step_in(lines: &[f32], values: f32, least: usize, near: usize) -> Option<(usi
 }
 
 /// Correlation of the powers of noise in Hann frames that overlap by half: by frames apart, by bins apart.
-fn correlation() -> [[f64; 4]; 2] {
+pub(crate) fn correlation() -> [[f64; 4]; 2] {
     const N: usize = 64;
     let window = |i: usize| 0.5 - 0.5 * (TAU * i as f64 / N as f64).cos();
     let energy: f64 = (0..N).map(|i| window(i).powi(2)).sum();
@@ -729,6 +769,11 @@ fn both_sides(correlation: &[[f64; 4]; 2], weight: impl Fn(usize, usize) -> f64)
     let sides = |distance: usize| if distance == 0 { 1.0 } else { 2.0 };
     let terms = correlation.iter().enumerate().flat_map(|(t, row)| row.iter().enumerate().map(move |(f, c)| (t, f, c)));
     terms.map(|(t, f, c)| sides(t) * sides(f) * weight(t, f) * c).sum()
+}
+
+/// Independent values for each of many cells.
+pub(crate) fn independent_cell(correlation: &[[f64; 4]; 2]) -> f64 {
+    1.0 / both_sides(correlation, |_, _| 1.0)
 }
 
 /// Independent values in so many frames and bins.

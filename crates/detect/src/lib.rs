@@ -30,6 +30,7 @@ pub mod gate;
 pub mod grid;
 pub mod history;
 pub mod pipeline;
+pub mod pulse;
 pub mod segment;
 pub mod spectrum;
 pub mod state;

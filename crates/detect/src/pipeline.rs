@@ -12,6 +12,7 @@ use crate::floor::FloorTracker;
 use crate::gate::{Hint, PreambleGate};
 use crate::grid::GridSearch;
 use crate::history::{SampleRing, TileRing};
+use crate::pulse::PulseSearch;
 use crate::segment::{Segment, Segmenter};
 use crate::spectrum::PowerSpectrum;
 use crate::state::{DetectorState, FloorState};
@@ -137,6 +138,7 @@ struct Stream {
     faint: Vec<Faint>,
     /// What no few cells show; none where it is not sought, and what waits for a preamble that may lie there.
     grid: Option<GridSearch>,
+    pulses: Option<PulseSearch>,
     held: Vec<Proposal>,
     classifiers: Classifiers,
 }
@@ -375,6 +377,7 @@ impl Stream {
             hints: Vec::with_capacity(16),
             faint: Vec::with_capacity(64),
             grid: (config.depth == Depth::Full).then(|| GridSearch::new(geometry, rate, center)),
+            pulses: if config.depth == Depth::Full { PulseSearch::new(geometry, rate, center) } else { None },
             held: Vec::new(),
             classifiers: Classifiers {
                 gsm: GsmClassifier::new(rate, center),
@@ -462,6 +465,7 @@ impl Stream {
         self.ring.begin_at(block.start.0);
         self.gate.iter_mut().for_each(PreambleGate::begin);
         self.grid.iter_mut().for_each(GridSearch::begin);
+        self.pulses.iter_mut().for_each(PulseSearch::begin);
         self.faint.clear();
         self.classifiers.recent_prach.clear();
     }
@@ -531,6 +535,9 @@ impl Stream {
         costs.floor += floored - made;
         let before = self.pending.len();
         self.segmenter.process(&self.rows, self.floor.floor(), &mut self.pending);
+        if let Some(pulses) = &mut self.pulses {
+            pulses.process(&self.rows, self.floor.floor(), &mut self.pending);
+        }
         if let Some(grid) = &mut self.grid {
             grid.process(&self.rows, self.floor.floor(), before, self.segmenter.open_since(), &mut self.pending);
         }
@@ -982,10 +989,12 @@ fn drop_skirts(proposals: &mut Vec<Proposal>) {
     });
 }
 
-/// Keeps the better-proven one of proposals that describe the same emission.
+/// Keeps the better-proven one of proposals that describe the same emission, of equals the larger.
 fn drop_doubles(proposals: &mut Vec<Proposal>) {
     proposals.sort_by(|a, b| {
-        b.llr().total_cmp(&a.llr()).then(a.start.total_cmp(&b.start)).then(a.low_hz.total_cmp(&b.low_hz))
+        let area = |p: &Proposal| p.count * (p.high_hz - p.low_hz);
+        let order = b.llr().total_cmp(&a.llr()).then(area(b).total_cmp(&area(a)));
+        order.then(a.start.total_cmp(&b.start)).then(a.low_hz.total_cmp(&b.low_hz))
     });
     let mut kept: Vec<Proposal> = Vec::with_capacity(proposals.len());
     for p in proposals.drain(..) {
