@@ -37,7 +37,7 @@ const LEAST_RATIO: f32 = 1.02;
 /// What is usual at a place follows the last second; at the start, the later half of what there was. One window in so many
 /// that share nothing is asked.
 const USUAL_S: f64 = 1.0;
-const USUAL_EVERY: u64 = 3;
+const USUAL_EVERY: u64 = 5;
 /// The floor of the first chunks may be wrong by so much; after so many seconds, half of that is known to be usual.
 const FLOOR_ERROR: f32 = 0.08;
 const FLOOR_S: f64 = 0.05;
@@ -71,7 +71,7 @@ const SHOWN_DB: f64 = 9.0;
 /// Skirts as the segmenter sees them, with 3 dB of room, and the mirrored image of an unbalanced receiver: (reach in Hz,
 /// level below).
 const SKIRTS: [(f64, f32); 4] = [(100e3, 0.1), (300e3, 2e-2), (2e6, 5e-4), (f64::INFINITY, 4e-5)];
-const IMAGE: f32 = 1e-2;
+const IMAGE: f32 = 3e-3;
 /// Boxes in a chunk of 20 ms, the clearest first; what is not used is saved, up to so many.
 const BOXES_A_CHUNK: usize = 16;
 const BOXES_SAVED: usize = 64;
@@ -103,6 +103,9 @@ pub(crate) struct Size {
     square: Vec<f32>,
     bound: Vec<f32>,
     often: Vec<f32>,
+    /// By half a window's width: what was found last, as half a window's length and index.
+    last: Vec<(u64, usize)>,
+    half: (u64, usize),
 }
 
 /// A window that is hot.
@@ -186,7 +189,7 @@ impl GridSearch {
         let correlation = correlation();
         let size = |&(length, blocks): &(usize, f64)| {
             let wide = ((blocks * BLOCK_HZ / bin_hz / stride as f64).round() as usize).max(1);
-            let time = (LENGTHS[length] * step_frames, frame_s);
+            let time = (LENGTHS[length], step_frames, frame_s);
             let size = Size::new(time, (wide, stride, strides, bin_hz), FALSE_PER_HOUR)?;
             // A step's cell is the mean of its frames.
             Some(Size { length, ..size.scaled(1.0 / step_frames as f32) })
@@ -211,7 +214,7 @@ impl GridSearch {
             sums: [vec![0.0; bins], vec![0.0; bins]],
             seen: [0.0; LENGTHS.len()],
             prefix: vec![0.0; strides + 1],
-            hot: Vec::with_capacity(8192),
+            hot: Vec::with_capacity(32_768),
             shown: Vec::with_capacity(512),
             load: vec![0.0; strides],
             middle: 0.0,
@@ -302,6 +305,7 @@ impl GridSearch {
     /// All windows that end in the steps that were not judged.
     fn judge(&mut self) {
         let (bins, first) = (self.bins, self.next);
+        self.sizes.iter_mut().for_each(Size::forget_last);
         let end = self.first_step + (self.steps.len() / bins) as u64;
         while self.next < end {
             let step = self.next;
@@ -447,21 +451,37 @@ impl GridSearch {
         })
     }
 
-    /// The box around `seed` in which the values are likeliest, and its mean; nothing where it is too narrow. `scale` makes what is usual 1.
+    /// The box around `seed` in which the values are likeliest, and its mean; nothing where it is too narrow. `scale` makes
+    /// what is usual 1.
     fn fit(&mut self, seed: Area, scale: f32) -> (Area, f32) {
-        let mut area = seed;
-        let held = self.first_step + (self.steps.len() / self.bins) as u64;
-        let most = (
-            seed.from.saturating_sub(REACH_STEPS as u64).max(self.first_step),
-            (seed.to + REACH_STEPS as u64).min(held),
-        );
-        let mut scores = std::mem::take(&mut self.scores);
         // Independent values of a bin in a step.
         let value = self.step_frames as f32 * independent_cell(&self.correlation) as f32;
-        let mut ratio = self.mean(area) * scale;
+        let mut scores = std::mem::take(&mut self.scores);
+        let mut area = self.edges(seed, scale, value, &mut scores);
+        for _ in 0..3 {
+            let Some(part) = self.part(area, scale, value, &mut scores) else { break };
+            area = part;
+            // What was found around both is not what is around the part.
+            let within = self.edges(part, scale, value, &mut scores);
+            if part.low <= within.low && within.high <= part.high && part.from <= within.from && within.to <= part.to {
+                area = within;
+            }
+        }
+        self.scores = scores;
+        match self.block_at_least(area, (scale, value)) {
+            Some(area) => (area, self.mean(area) * scale),
+            None => (area, 0.0),
+        }
+    }
+
+    /// Moves the edges of `area` to where the values are likeliest.
+    fn edges(&self, mut area: Area, scale: f32, value: f32, scores: &mut Vec<f32>) -> Area {
+        let reach = REACH_STEPS as u64;
+        let held = self.first_step + (self.steps.len() / self.bins) as u64;
+        let most = (area.from.saturating_sub(reach).max(self.first_step), (area.to + reach).min(held));
         for _ in 0..4 {
             let before = area;
-            let level = ratio.clamp(1.1, MOST_CELL);
+            let level = (self.mean(area) * scale).clamp(1.1, MOST_CELL);
             let (gain, loss) = (1.0 - 1.0 / level, level.ln());
             // Time.
             let (low, high) = (area.low, area.high);
@@ -483,20 +503,11 @@ impl GridSearch {
             let weight = value * length;
             let run = best_run(low..high, self.bins, |i| weight * (scores[i] / length * scale * gain - loss));
             (area.low, area.high) = (run.start, run.end);
-            ratio = self.mean(area) * scale;
             if area == before {
                 break;
             }
         }
-        for _ in 0..3 {
-            let Some(part) = self.part(area, scale, value, &mut scores) else { break };
-            area = part;
-        }
-        self.scores = scores;
-        match self.block_at_least(area, (scale, value)) {
-            Some(area) => (area, self.mean(area) * scale),
-            None => (area, 0.0),
-        }
+        area
     }
 
     /// The block that holds a box which is narrower, if the rest of it is filled as well: a block's subcarriers are not all
@@ -548,12 +559,12 @@ impl GridSearch {
         Some(if later { Area { from: at, ..area } } else { Area { to: at, ..area } })
     }
 
-    /// Whether no two steps hold most of what is over the noise, but for what noise of three deviations holds.
+    /// Whether no two steps hold most of what is over the noise, but for what two deviations of noise hold.
     fn lasts(&self, area: Area, excess: f32) -> bool {
         let width = area.high - area.low;
         let over = |s: u64| self.step(s)[area.low..area.high].iter().sum::<f32>() / width as f32 - 1.0;
         let values = (self.step_frames * width) as f32 * independent_cell(&self.correlation) as f32;
-        let slack = 3.0 * (1.0 + excess) * (2.0 / values).sqrt();
+        let slack = 2.0 * (1.0 + excess) * (2.0 / values).sqrt();
         let most = MOST_IN_TWO * excess * (area.to - area.from) as f32 + slack;
         (area.from..area.to - 1).all(|s| over(s) + over(s + 1) < most)
     }
@@ -600,21 +611,22 @@ impl GridSearch {
 }
 
 impl Size {
-    /// For windows of so many frames, and of `wide` of the `strides` strides of `stride` bins; none where that is too wide.
-    /// `false_per_hour` of them may be hot in noise on 20 MHz.
+    /// For windows of so many times so many frames, and of `wide` of the `strides` strides of `stride` bins; none where that is
+    /// too wide. `false_per_hour` of them may be hot in noise on 20 MHz.
     pub(crate) fn new(
-        (frames, frame_s): (usize, f64),
+        (steps, step_frames, frame_s): (usize, usize, f64),
         (wide, stride, strides, bin_hz): (usize, usize, usize, f64),
         false_per_hour: f64,
     ) -> Option<Self> {
-        let places = (strides + 1).checked_sub(wide.max(1)).filter(|&p| p > 0)?;
-        let width = wide.max(1) * stride;
+        let (frames, wide) = (steps * step_frames, wide.max(1));
+        let places = (strides + 1).checked_sub(wide).filter(|&p| p > 0)?;
+        let width = wide * stride;
         let values = independent(&correlation(), frames, width);
         let windows = 3600.0 / (frames as f64 * frame_s) * (BUDGET_HZ / (width as f64 * bin_hz));
         let (cells, limit) = ((frames * width) as f32, excess_at(values, false_per_hour / (windows * OVERLAP)) as f32);
         Some(Self {
             length: 0,
-            wide: wide.max(1),
+            wide,
             cells,
             values: values as f32,
             sigma: (1.0 / values.sqrt()) as f32,
@@ -623,6 +635,8 @@ impl Size {
             square: vec![0.0; places],
             bound: vec![cells * (1.0 + limit); places],
             often: vec![0.0; places],
+            last: vec![(u64::MAX, 0); places / (wide / 2).max(1) + 1],
+            half: ((steps / 2).max(1) as u64, (wide / 2).max(1)),
         })
     }
 
@@ -638,20 +652,35 @@ impl Size {
         (1.0 + self.usual[place]).max(self.square[place].sqrt() / self.sigma)
     }
 
-    /// Adds the places that are hot and no less than those beside them. Gives how many found no room.
-    pub(crate) fn find_hot(&self, prefix: &[f32], size: usize, end: u64, hot: &mut Vec<Window>) -> u64 {
-        let sums = || prefix[self.wide..].iter().zip(prefix).map(|(high, low)| high - low);
+    /// The windows that were found are not to be touched any more.
+    pub(crate) fn forget_last(&mut self) {
+        self.last.fill((u64::MAX, 0));
+    }
+
+    /// Adds the places that are hot and no less than those beside them, the clearest of half a window's length and width: a
+    /// large emission makes many windows hot. Gives how many found no room.
+    pub(crate) fn find_hot(&mut self, prefix: &[f32], size: usize, end: u64, hot: &mut Vec<Window>) -> u64 {
+        let wide = self.wide;
+        let sums = || prefix[wide..].iter().zip(prefix).map(|(high, low)| high - low);
         if !sums().zip(&self.bound).fold(false, |any, (sum, bound)| any | (sum > *bound)) {
             return 0;
         }
         let (mut before, mut overlooked) = (0.0, 0);
         for (place, sum) in sums().enumerate() {
-            let next = prefix.get(place + 1 + self.wide).map_or(0.0, |high| high - prefix[place + 1]);
+            let next = prefix.get(place + 1 + wide).map_or(0.0, |high| high - prefix[place + 1]);
             if sum > self.bound[place] && sum >= before && sum > next && sum < MOST_RATIO * self.cells {
                 let ratio = sum / self.cells / (1.0 + self.usual[place]);
                 let values = self.values * ((1.0 + self.usual[place]) / self.scale(place)).powi(2);
-                if hot.len() < hot.capacity() {
-                    hot.push(Window { gain: values * (ratio - 1.0 - ratio.ln()), end, size, place });
+                let window = Window { gain: values * (ratio - 1.0 - ratio.ln()), end, size, place };
+                let (time, last) = (end / self.half.0, &mut self.last[place / self.half.1]);
+                if last.0 == time {
+                    let known = &mut hot[last.1];
+                    if window.gain > known.gain {
+                        *known = window;
+                    }
+                } else if hot.len() < hot.capacity() {
+                    *last = (time, hot.len());
+                    hot.push(window);
                 } else {
                     overlooked += 1;
                 }
@@ -676,13 +705,10 @@ impl Size {
             *often += weight * (f32::from(u8::from(is_over)) - *often);
             let (least, most) = (-CLIP_SIGMAS.0 * deviation, CLIP_SIGMAS.1 * deviation);
             // What is below tells how much noise moves, unless more than noise is usual.
-            let moved = if *often < MOST_OFTEN {
-                2.0 * off.clamp(least, 0.0).powi(2)
-            } else {
-                off.clamp(least, -least).powi(2)
-            };
+            let (below, within) = (off.max(least).min(0.0), off.max(least).min(-least));
+            let moved = if *often < MOST_OFTEN { 2.0 * below * below } else { within * within };
             *square += weight * (moved - *square);
-            *usual += weight * (off.clamp(least, most) + CLIP_LOSS * noise);
+            *usual += weight * (off.max(least).min(most) + CLIP_LOSS * noise);
             let moves = (1.0 + *usual).max(square.sqrt() / self.sigma);
             *bound = self.cells * (1.0 + *usual + self.limit * moves + error);
         }

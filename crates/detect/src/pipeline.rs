@@ -671,6 +671,7 @@ impl Stream {
         // Regions count from the stream's origin; samples and proposals from the recording's start.
         let moved = |s: &Segment| Segment { region: Region { start: s.region.start + self.origin, ..s.region }, ..*s };
         let (glimpses, cluster): (Vec<Segment>, Vec<Segment>) = cluster.iter().map(moved).partition(|s| s.is_glimpse);
+        let pieces: Vec<Segment> = cluster.iter().filter(|s| !s.is_faint).copied().collect();
         let cluster = whole_ones(&cluster, self.rate.0);
         let all_of_it = || cluster.iter().chain(&glimpses).map(|s| &s.region);
         let first = all_of_it().map(|r| r.start).min().unwrap_or(self.origin);
@@ -691,9 +692,10 @@ impl Stream {
             classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, &mut proposals);
             let regions = cluster.iter().filter(|s| !s.is_continuous()).map(|s| s.region);
             swapped.observe_gsm(&mut parts.gsm, regions, &proposals, &snippet, &self.noise, margin);
-            // A preamble that only the grid shows is the gate's to find.
-            let open = cluster.iter().zip(&claimed).filter(|(s, c)| !**c && !s.is_continuous() && !s.is_faint);
-            let open = open.map(|(s, _)| s);
+            // A preamble of which no piece shows is the gate's to find.
+            let shows = |s: &Segment| pieces.iter().any(|p| common_area(&p.region, &s.region) > 0.0);
+            let open = cluster.iter().zip(&claimed).filter(|(s, c)| !**c && !s.is_continuous());
+            let open = open.map(|(s, _)| s).filter(|s| !s.is_faint || shows(s));
             let busy = busy_stretches(open.chain(&glimpses), self.rate.0);
             if let Some(prach) = parts.prach.as_mut().filter(|_| !busy.is_empty()) {
                 let before = proposals.len();

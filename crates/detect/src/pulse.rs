@@ -58,7 +58,7 @@ impl PulseSearch {
         let length = ((LENGTH_S / frame_s).round() as usize).max(1);
         let size = |width_hz: &f64| {
             let wide = (width_hz / (part as f64 * bin_hz)).round() as usize;
-            Size::new((length, frame_s), (wide, part, parts, bin_hz), FALSE_PER_HOUR)
+            Size::new((length, 1, frame_s), (wide, part, parts, bin_hz), FALSE_PER_HOUR)
         };
         let sizes: Vec<Size> = WIDTHS_HZ.iter().filter_map(size).collect();
         if sizes.is_empty() {
@@ -110,6 +110,7 @@ impl PulseSearch {
         let (length, around) = (self.length, 2 * self.length + 1);
         let held = self.frames.len() / self.parts;
         self.hot.clear();
+        self.sizes.iter_mut().for_each(Size::forget_last);
         let judged = around..(held + 1).saturating_sub(length + around).max(around);
         for first in judged.clone() {
             self.judge(first);
