@@ -829,3 +829,119 @@ fn excess_at(values: f64, chance: f64) -> f64 {
     }
     low
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    const RATE_HZ: f64 = 10e6;
+    const CENTER_HZ: f64 = 847e6;
+
+    #[test]
+    fn thresholds_are_quantiles_of_the_gamma_distribution() {
+        // Chi-square with 20 and 200 degrees of freedom at 1e-3: 45.315 and 267.541 (tables); one value is exponential.
+        for (values, chance, ratio) in [(10.0, 1e-3, 2.265_7), (100.0, 1e-3, 1.337_7), (1.0, 1e-9, 20.723)] {
+            let excess = excess_at(values, chance);
+            assert!((excess + 1.0 - ratio).abs() < 2e-3 * ratio, "{values}: {excess}");
+        }
+    }
+
+    #[test]
+    fn half_overlapping_hann_frames_hold_nearly_their_time_times_bandwidth() {
+        // 40 frames by 100 bins: 40 hops of half a frame, 100 bins of one over a frame. Edges hold a little more.
+        let values = independent(&correlation(), 40, 100);
+        assert!((1900.0..2050.0).contains(&values), "{values}");
+        let deviation = |values: f64| (1.0 / values).sqrt();
+        assert!(deviation(independent(&correlation(), 1, 1)) == 1.0);
+    }
+
+    #[test]
+    fn a_run_does_not_reach_over_a_gap() {
+        let score = |i: usize| if (10..20).contains(&i) || (26..36).contains(&i) { 4.0 } else { -3.0 };
+        assert_eq!(best_run(12..15, 50, score), 10..20);
+        assert_eq!(best_run(5..40, 50, score), 10..20);
+        let score = |i: usize| if (10..20).contains(&i) || (22..36).contains(&i) { 4.0 } else { -3.0 };
+        assert_eq!(best_run(12..15, 50, score), 10..36);
+    }
+
+    #[test]
+    fn levels_step_but_do_not_slope() {
+        let step: Vec<f32> = (0..40).map(|i| if i < 18 { 1.8 } else { 3.4 }).collect();
+        assert_eq!(step_in(&step, 20.0, 8, 27), Some((18, true)));
+        let slope: Vec<f32> = (0..40).map(|i| 1.8 + i as f32 * 0.04).collect();
+        assert_eq!(step_in(&slope, 20.0, 8, 9), None);
+        assert_eq!(step_in(&step, 1.0, 8, 27), None);
+    }
+
+    /// Rows of noise whose values are as independent as those of half-overlapping Hann windows: pairs of bins are summed.
+    fn noise(rng: &mut ChaCha8Rng, frames: usize, bins: usize) -> Vec<f32> {
+        let mut rows = Vec::with_capacity(frames * bins);
+        for _ in 0..frames {
+            let mut value = || -rng.random::<f32>().max(1e-9).ln();
+            let mut before = value();
+            rows.extend((0..bins).map(|_| {
+                let next = value();
+                let sum = 0.5 * (before + next);
+                before = next;
+                sum
+            }));
+        }
+        rows
+    }
+
+    #[test]
+    fn of_too_many_boxes_the_rest_is_counted() {
+        let (geometry, mut rng) = (FrameGeometry::for_rate(RATE_HZ), ChaCha8Rng::seed_from_u64(5));
+        let (bins, floor) = (geometry.n_fft, vec![1.0; geometry.n_fft]);
+        let mut grid = GridSearch::new(geometry, RATE_HZ, CENTER_HZ);
+        let mut found = Vec::new();
+        for chunk in 0..12 {
+            let mut rows = noise(&mut rng, geometry.chunk_frames, bins);
+            if chunk == 10 {
+                // Boxes of a block and a millisecond at 3 dB, with 2 blocks and 3 ms between them: 17 by 5 of them.
+                for (frame, row) in rows.chunks_exact_mut(bins).enumerate() {
+                    let filled = |bin: usize| bin % 29 < 9 && frame % 155 < 39;
+                    row.iter_mut().enumerate().filter(|(bin, _)| filled(*bin)).for_each(|(_, p)| *p *= 3.0);
+                }
+            }
+            grid.process(&rows, &floor, 0, u64::MAX, &mut found);
+            assert!(chunk >= 10 || found.is_empty(), "{chunk}: {found:?}");
+        }
+        assert_eq!(found.len(), BOXES_SAVED);
+        let all = found.len() as u64 + grid.overlooked();
+        assert!((85..170).contains(&all), "{all}");
+    }
+
+    #[test]
+    fn what_the_segmenter_shows_is_no_box_nor_is_its_skirt() {
+        let (geometry, mut rng) = (FrameGeometry::for_rate(RATE_HZ), ChaCha8Rng::seed_from_u64(6));
+        let (bins, floor) = (geometry.n_fft, vec![1.0; geometry.n_fft]);
+        let bin_hz = RATE_HZ / bins as f64;
+        for (is_told, boxes) in [(false, 1..9), (true, 0..1)] {
+            let mut grid = GridSearch::new(geometry, RATE_HZ, CENTER_HZ);
+            let mut found = Vec::new();
+            for chunk in 0..12 {
+                let mut rows = noise(&mut rng, geometry.chunk_frames, bins);
+                if chunk == 10 {
+                    for row in rows.chunks_exact_mut(bins).skip(200).take(40) {
+                        row[150..190].iter_mut().for_each(|p| *p *= 200.0);
+                        row[192..204].iter_mut().for_each(|p| *p *= 2.5);
+                    }
+                    let at = chunk as u64 * geometry.chunk_frames as u64 + 200;
+                    let hz = |bin: usize| CENTER_HZ + (bin as f64 - bins as f64 / 2.0 - 0.5) * bin_hz;
+                    let (start, count) = (at * geometry.hop as u64, 40 * geometry.hop as u64);
+                    let (low_hz, high_hz) = (hz(150), hz(190));
+                    let region = Region { start, count, low_hz, high_hz, power: 1.0, snr_db: 23.0 };
+                    if is_told {
+                        found.push(Segment { region, age_s: 1e-3, is_glimpse: false, is_faint: false });
+                    }
+                }
+                grid.process(&rows, &floor, 0, u64::MAX, &mut found);
+            }
+            let faint = found.iter().filter(|s| s.is_faint).count();
+            assert!(boxes.contains(&faint), "{found:?}");
+        }
+    }
+}

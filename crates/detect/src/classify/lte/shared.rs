@@ -40,7 +40,10 @@ const LEAST_SEQUENCE: f64 = 0.6;
 /// Coherence of a sounding's halves: at the least, or of a wide one as a share of what the noise leaves of it.
 const LEAST_COHERENCE: f64 = 0.5;
 const LEAST_AGREEING: f64 = 0.6;
+const LEAST_COHERENCE_WIDE: f64 = 0.2;
 const WIDE_HZ: f64 = 1.9e6;
+/// Share of that which may be there before and after a faint one.
+const MOST_AROUND: f64 = 0.4;
 /// How far a region's length may be from whole slots.
 const LENGTH_SLACK_S: f64 = 75e-6;
 /// What is weaker over the floor may be the floor: a downlink that is always on, breathing.
@@ -286,8 +289,17 @@ impl SharedChannelClassifier {
         }
         // The wider it is, the less do its halves agree by chance.
         let share = 1.0 - 1.0 / (1.0 + undb(region.snr_db));
-        let agreeing = if width > WIDE_HZ { LEAST_AGREEING * share * share } else { LEAST_COHERENCE };
+        let least = (LEAST_AGREEING * share * share).max(LEAST_COHERENCE_WIDE);
+        let agreeing = if width > WIDE_HZ { least } else { LEAST_COHERENCE };
         if best.coherence < agreeing.min(LEAST_COHERENCE) {
+            return None;
+        }
+        // A carrier agrees with itself all the time: what is faint must not do so before and after.
+        let apart = 2 * (length + half);
+        let around = [(best.start as usize).checked_sub(apart), Some(best.start as usize + apart)];
+        let around = around.into_iter().flatten().filter(|at| at + length + half <= y.len());
+        let goes_on = |at: usize| coherence_of(std::iter::once(halves(at))).0 > MOST_AROUND * best.coherence;
+        if (region.snr_db < LEAST_SNR_DB || best.coherence < LEAST_COHERENCE) && around.into_iter().any(goes_on) {
             return None;
         }
         let values = length as f64 / rate * width * filled(std::iter::once(halves(best.start as usize)));
