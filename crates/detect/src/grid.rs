@@ -416,7 +416,6 @@ impl GridSearch {
             let segment = self.segment(found, ratio, floor);
             let (from, low) = (found.from.saturating_sub(1), found.low.saturating_sub(1));
             self.blank(Area { from, to: found.to + 1, low, high: (found.high + 1).min(self.bins) });
-            self.blank(seed);
             if let Some(segment) = segment.filter(|_| !self.is_busy(found)) {
                 self.boxes -= 1;
                 out.push(segment);
@@ -909,7 +908,8 @@ mod tests {
             grid.process(&rows, &floor, 0, u64::MAX, &mut found);
             assert!(chunk >= 10 || found.is_empty(), "{chunk}: {found:?}");
         }
-        assert_eq!(found.len(), BOXES_SAVED);
+        // What was left in the first chunk, and what the next one may have.
+        assert!((BOXES_SAVED..=BOXES_SAVED + BOXES_A_CHUNK).contains(&found.len()), "{}", found.len());
         let all = found.len() as u64 + grid.overlooked();
         assert!((85..170).contains(&all), "{all}");
     }
@@ -926,14 +926,14 @@ mod tests {
                 let mut rows = noise(&mut rng, geometry.chunk_frames, bins);
                 if chunk == 10 {
                     for row in rows.chunks_exact_mut(bins).skip(200).take(40) {
-                        row[150..190].iter_mut().for_each(|p| *p *= 200.0);
-                        row[192..204].iter_mut().for_each(|p| *p *= 2.5);
+                        row[150..190].iter_mut().for_each(|p| *p *= 9.0);
+                        row[192..204].iter_mut().for_each(|p| *p *= 1.6);
                     }
                     let at = chunk as u64 * geometry.chunk_frames as u64 + 200;
                     let hz = |bin: usize| CENTER_HZ + (bin as f64 - bins as f64 / 2.0 - 0.5) * bin_hz;
                     let (start, count) = (at * geometry.hop as u64, 40 * geometry.hop as u64);
                     let (low_hz, high_hz) = (hz(150), hz(190));
-                    let region = Region { start, count, low_hz, high_hz, power: 1.0, snr_db: 23.0 };
+                    let region = Region { start, count, low_hz, high_hz, power: 1.0, snr_db: 9.03 };
                     if is_told {
                         found.push(Segment { region, age_s: 1e-3, is_glimpse: false, is_faint: false });
                     }

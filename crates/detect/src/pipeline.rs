@@ -731,8 +731,8 @@ impl Stream {
         drop_skirts(&mut proposals);
         let is_known = |s: &Segment| proposals.iter().any(|p| share_inside(&s.region, p) > 0.3);
         let faint = cluster.iter().zip(&claimed).filter(|(s, c)| s.is_faint && !**c && !is_known(s));
-        let faint = faint.filter(|(s, _)| !in_a_skirt(&s.region, &cluster)).map(|(s, _)| s);
-        self.held.extend(faint.filter_map(|s| leftover::judge_faint(s, self.rate.0)));
+        // The grid left out what is a skirt: a strong phone hides no faint one elsewhere.
+        self.held.extend(faint.filter_map(|(s, _)| leftover::judge_faint(s, self.rate.0)));
         for (segment, &claimed) in cluster.iter().zip(&claimed).filter(|(s, _)| !s.is_faint) {
             if (energy_only || !claimed) && !in_a_skirt(&segment.region, &cluster) {
                 proposals.extend(leftover::judge(segment, self.rate.0));
