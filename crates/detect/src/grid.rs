@@ -1,9 +1,10 @@
 //! Faint emissions of the size of resource blocks, which no few cells of the spectrogram show.
 //!
-//! One block for 1 ms holds some 180 independent values, 25 blocks 4,500: their mean stands out at a level at which hardly a
-//! cell does. So the means of windows of several sizes are followed at every place of the band, each against a threshold
-//! that the gamma distribution gives for a budget of false alarms, and against what is usual at the place. Around the
-//! clearest window, the box that fits best is what makes the values in it likeliest. It is energy, and proves nothing.
+//! One block for 1 ms holds some 180 independent values, 25 blocks 4,500: their mean stands out at a level at which
+//! hardly a cell does. So the means of windows of several sizes are followed at every place of the band, each against
+//! a threshold that the gamma distribution gives for a budget of false alarms, and against what is usual at the place.
+//! Around the clearest window, the box that fits best is what makes the values in it likeliest. It is energy, and
+//! proves nothing.
 //!
 //! What the segmenter shows is taken out before: strong emissions, and what they cast beside themselves.
 
@@ -34,15 +35,15 @@ pub(crate) const MOST_CELL: f32 = 32.0;
 /// A window's, above which the segmenter shows the emission.
 pub(crate) const MOST_RATIO: f32 = 10.0;
 const LEAST_RATIO: f32 = 1.02;
-/// What is usual at a place follows the last second; at the start, the later half of what there was. One window in so many
-/// that share nothing is asked.
+/// What is usual at a place follows the last second; at the start, the later half of what there was. One window in so
+/// many that share nothing is asked.
 const USUAL_S: f64 = 1.0;
 const USUAL_EVERY: u64 = 5;
 /// The floor of the first chunks may be wrong by so much; after so many seconds, half of that is known to be usual.
 const FLOOR_ERROR: f32 = 0.08;
 const FLOOR_S: f64 = 0.05;
-/// It follows what is off by so many deviations below and above at the most, and is corrected for what noise loses by that:
-/// the mean of values that are cut so is lower. Bursts do not make themselves usual.
+/// It follows what is off by so many deviations below and above at the most, and is corrected for what noise loses by
+/// that: the mean of values that are cut so is lower. Bursts do not make themselves usual.
 const CLIP_SIGMAS: (f32, f32) = (2.0, 0.5);
 const CLIP_LOSS: f32 = 0.189;
 /// Share of the time above which what is over the noise is usual itself, and counts in how much the level there moves.
@@ -97,8 +98,8 @@ pub(crate) struct Size {
     sigma: f32,
     /// Excess over the noise that the budget allows.
     limit: f32,
-    /// By place: excess that is usual, its mean square about that, the sum above which a window is hot, and how often it is
-    /// more than noise.
+    /// By place: excess that is usual, its mean square about that, the sum above which a window is hot, and how often
+    /// it is more than noise.
     pub(crate) usual: Vec<f32>,
     square: Vec<f32>,
     bound: Vec<f32>,
@@ -238,8 +239,8 @@ impl GridSearch {
         self.overlooked
     }
 
-    /// Takes the next rows, `[frames][bins]`. Of the segments, those from `from` on ended in them, `open_since` is the first frame that may
-    /// be part of one that did not. Adds the boxes of which all is known.
+    /// Takes the next rows, `[frames][bins]`. Of the segments, those from `from` on ended in them, `open_since` is the
+    /// first frame that may be part of one that did not. Adds the boxes of which all is known.
     pub fn process(&mut self, rows: &[f32], floor: &[f32], from: usize, open_since: u64, all: &mut Vec<Segment>) {
         self.drop_old();
         self.take(rows, floor);
@@ -450,8 +451,8 @@ impl GridSearch {
         })
     }
 
-    /// The box around `seed` in which the values are likeliest, and its mean; nothing where it is too narrow. `scale` makes
-    /// what is usual 1.
+    /// The box around `seed` in which the values are likeliest, and its mean; nothing where it is too narrow. `scale`
+    /// makes what is usual 1.
     fn fit(&mut self, seed: Area, scale: f32) -> (Area, f32) {
         // Independent values of a bin in a step.
         let value = self.step_frames as f32 * independent_cell(&self.correlation) as f32;
@@ -509,8 +510,8 @@ impl GridSearch {
         area
     }
 
-    /// The block that holds a box which is narrower, if the rest of it is filled as well: a block's subcarriers are not all
-    /// as strong.
+    /// The block that holds a box which is narrower, if the rest of it is filled as well: a block's subcarriers are
+    /// not all as strong.
     fn block_at_least(&self, area: Area, (scale, value): (f32, f32)) -> Option<Area> {
         let block = ((BLOCK_HZ / self.bin_hz).round() as usize).min(self.bins);
         let width = area.high - area.low;
@@ -610,8 +611,8 @@ impl GridSearch {
 }
 
 impl Size {
-    /// For windows of so many times so many frames, and of `wide` of the `strides` strides of `stride` bins; none where that is
-    /// too wide. `false_per_hour` of them may be hot in noise on 20 MHz.
+    /// For windows of so many times so many frames, and of `wide` of the `strides` strides of `stride` bins; none
+    /// where that is too wide. `false_per_hour` of them may be hot in noise on 20 MHz.
     pub(crate) fn new(
         (steps, step_frames, frame_s): (usize, usize, f64),
         (wide, stride, strides, bin_hz): (usize, usize, usize, f64),
@@ -656,8 +657,8 @@ impl Size {
         self.last.fill((u64::MAX, 0));
     }
 
-    /// Adds the places that are hot and no less than those beside them, the clearest of half a window's length and width: a
-    /// large emission makes many windows hot. Gives how many found no room.
+    /// Adds the places that are hot and no less than those beside them, the clearest of half a window's length and
+    /// width: a large emission makes many windows hot. Gives how many found no room.
     pub(crate) fn find_hot(&mut self, prefix: &[f32], size: usize, end: u64, hot: &mut Vec<Window>) -> u64 {
         let wide = self.wide;
         let sums = || prefix[wide..].iter().zip(prefix).map(|(high, low)| high - low);
@@ -749,8 +750,9 @@ pub(crate) fn best_run(inside: Range<usize>, end: usize, mut score: impl FnMut(u
     low..high
 }
 
-/// Where the level of `lines` steps, and whether the part behind that is the stronger. Each line has `values` independent
-/// values; `least` of them make a part, and the levels of `near` on both sides differ clearly: a slope is no step.
+/// Where the level of `lines` steps, and whether the part behind that is the stronger. Each line has `values`
+/// independent values; `least` of them make a part, and the levels of `near` on both sides differ clearly: a slope is
+/// no step.
 fn step_in(lines: &[f32], values: f32, least: usize, near: usize) -> Option<(usize, bool)> {
     let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len() as f32;
     let all = mean(lines);
@@ -874,7 +876,8 @@ mod tests {
         assert_eq!(step_in(&step, 1.0, 8, 27), None);
     }
 
-    /// Rows of noise whose values are as independent as those of half-overlapping Hann windows: pairs of bins are summed.
+    /// Rows of noise whose values are as independent as those of half-overlapping Hann windows: pairs of bins are
+    /// summed.
     fn noise(rng: &mut ChaCha8Rng, frames: usize, bins: usize) -> Vec<f32> {
         let mut rows = Vec::with_capacity(frames * bins);
         for _ in 0..frames {

@@ -2,8 +2,9 @@
 //!
 //! In: [`IqBlock`](cellwarden_types::IqBlock)s of one sensor, in order, in the device's own format.
 //! Out: [`Burst`](cellwarden_types::Burst)s. The way: [`spectrum`] → [`floor`] → [`segment`] →
-//! [`classify`] → [`pipeline`]. It measures energy, timing, modulation and broadcast
-//! structure; nothing is demodulated to content, and nothing identifies a phone's owner.
+//! [`classify`] → [`pipeline`]; beside [`segment`], [`gate`], [`grid`] and [`pulse`] find what is
+//! faint. It measures energy, timing, modulation and broadcast structure; nothing is demodulated to
+//! content, and nothing identifies a phone's owner.
 //!
 //! ```
 //! use cellwarden_detect::{DetectConfig, Detector};

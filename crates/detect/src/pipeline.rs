@@ -266,6 +266,16 @@ impl Detector {
         self.counts
     }
 
+    /// Faint emissions that were not looked at, because there were more than a chunk may have. Counted in windows: one
+    /// emission may be several.
+    pub fn faint_overlooked(&self) -> u64 {
+        let of = |s: &Stream| {
+            let grid = s.grid.as_ref().map_or(0, GridSearch::overlooked);
+            grid + s.pulses.as_ref().map_or(0, PulseSearch::overlooked)
+        };
+        self.parked.iter().chain(&self.stream).map(of).sum()
+    }
+
     /// Noise density in the middle of the band that is watched now, in dBFS/Hz, once there is a floor.
     pub fn noise_dbfs_per_hz(&self) -> Option<f64> {
         self.stream.as_ref().and_then(Stream::noise_dbfs_per_hz).or_else(|| self.remembered.last().map(noise_of))
@@ -732,7 +742,10 @@ impl Stream {
         let is_known = |s: &Segment| proposals.iter().any(|p| share_inside(&s.region, p) > 0.3);
         let faint = cluster.iter().zip(&claimed).filter(|(s, c)| s.is_faint && !**c && !is_known(s));
         // The grid left out what is a skirt: a strong phone hides no faint one elsewhere.
-        self.held.extend(faint.filter_map(|(s, _)| leftover::judge_faint(s, self.rate.0)));
+        self.held.extend(faint.filter_map(|(s, _)| leftover::judge_faint(s, self.rate.0)).map(|mut p| {
+            swapped.doubt(&mut p);
+            p
+        }));
         for (segment, &claimed) in cluster.iter().zip(&claimed).filter(|(s, _)| !s.is_faint) {
             if (energy_only || !claimed) && !in_a_skirt(&segment.region, &cluster) {
                 proposals.extend(leftover::judge(segment, self.rate.0));
@@ -857,8 +870,8 @@ fn busy_stretches<'a>(open: impl Iterator<Item = &'a Segment>, rate_hz: f64) -> 
 /// The segments without the splinters of larger ones.
 ///
 /// While an emission fills or leaves the smoothing window, runs split off at its edges. They lie in its
-/// band and within 0.35 ms of it, are no stronger, and less than half of it. Of a faint emission, clear segments are pieces
-/// where they are less than three quarters of it, else they show it; what is hardly clear is a piece in any case.
+/// band and within 0.35 ms of it, are no stronger, and less than half of it. Of a faint emission, clear segments are
+/// pieces where they are less than three quarters of it, else they show it; what is hardly clear is a piece in any case.
 fn whole_ones(cluster: &[Segment], rate_hz: f64) -> Vec<Segment> {
     let area = |r: &Region| r.count as f64 * (r.high_hz - r.low_hz);
     let before = 0.2e-3 * rate_hz;

@@ -1,8 +1,9 @@
 //! Faint emissions that last one symbol and fill several megahertz: where a sounding may be.
 //!
-//! An SRS of 20 blocks or more lasts 71 µs (TS 36.211 5.5.3): 250 independent values, as many as a narrow allocation has in a
-//! subframe, though in three frames. So the means of windows of that length are followed over parts of the band. A spark of
-//! ignition looks the same by its energy: what is found is a hint, and counts where the classifier proves the comb.
+//! An SRS of 20 blocks or more lasts 71 µs (TS 36.211 5.5.3): 250 independent values, as many as a narrow allocation
+//! has in a subframe, though in three frames. So the means of windows of that length are followed over parts of the
+//! band. A spark of ignition looks the same by its energy: what is found is a hint, and counts where the classifier
+//! proves the comb.
 
 use crate::candidate::Region;
 use crate::config::FrameGeometry;

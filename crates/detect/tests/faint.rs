@@ -1,7 +1,9 @@
-//! Emissions that no few cells of the spectrogram show, found by their energy alone, on the simulator's waves in Gaussian noise.
+//! Emissions that no few cells of the spectrogram show, found by their energy alone, on the simulator's waves in
+//! Gaussian noise.
 //!
-//! The SNR is the wave's mean power over the noise in its resource blocks, or in a sounding's whole band. A claim of 0.99 is
-//! refuted where Chernoff's bound says that a detector so good would miss as often less than once in a million runs.
+//! The SNR is the wave's mean power over the noise in its resource blocks, or in a sounding's whole band. A claim of
+//! 0.99 is refuted where Chernoff's bound says that a detector so good would miss as often less than once in a million
+//! runs.
 
 #![allow(clippy::unwrap_used)] // a test may
 
