@@ -28,8 +28,9 @@ const SIZES: [(usize, f64); 11] =
 /// False alarms of each size in an hour of noise on 20 MHz.
 const FALSE_PER_HOUR: f64 = 0.3;
 const BUDGET_HZ: f64 = 20e6;
-/// Windows overlap: so many times more are tried than there are independent ones, as far as chance is concerned.
-const OVERLAP: f64 = 10.0;
+/// Windows overlap: so many times more are tried than there are independent ones, as far as chance is concerned. Measured:
+/// at ten thousand times the budget 30 s of noise at 10 Msps hold 298 boxes, 22 times those of independent windows.
+const OVERLAP: f64 = 25.0;
 /// A cell's power over the floor counts so much at the most: what is stronger shows without this, and sums stay exact.
 pub(crate) const MOST_CELL: f32 = 32.0;
 /// A window's, above which the segmenter shows the emission.
