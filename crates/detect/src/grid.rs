@@ -70,9 +70,10 @@ const MOST_BAND: f64 = 0.97;
 const MOST_IN_TWO: f32 = 0.7;
 /// A segment of this level is taken out; a fainter one may be a piece of something larger.
 const SHOWN_DB: f64 = 9.0;
-/// Skirts as the segmenter sees them, with 3 dB of room, and the mirrored image of an unbalanced receiver: (reach in Hz,
-/// level below).
-const SKIRTS: [(f64, f32); 4] = [(100e3, 0.1), (300e3, 2e-2), (2e6, 5e-4), (f64::INFINITY, 4e-5)];
+/// What a strong emission makes beside itself: (reach in Hz, level below), and sidelobes over so many halves of its width: those of
+/// half-sine chips (IEEE 802.15.4) are 23 dB down. And the mirrored image of an unbalanced receiver.
+const SKIRTS: [(f64, f32); 3] = [(100e3, 0.1), (300e3, 2e-2), (f64::INFINITY, 1e-3)];
+const SIDELOBES: (usize, f32) = (3, 1e-2);
 const IMAGE: f32 = 3e-3;
 /// Boxes in a chunk of 20 ms, the clearest first; what is not used is saved, up to so many.
 const BOXES_A_CHUNK: usize = 16;
@@ -81,7 +82,7 @@ const BOXES_SAVED: usize = 64;
 /// carrier that never moves stands out of the floor.
 const MOST_LOAD: f32 = 0.25;
 const LOAD_S: f64 = 1.0;
-const CARRIER: f32 = 4.0;
+pub(crate) const CARRIER: f32 = 4.0;
 /// Cells that may be summed again in a chunk.
 const EFFORT: usize = 4_000_000;
 
@@ -447,8 +448,9 @@ impl GridSearch {
                 return true;
             }
             let is_skirt = SKIRTS.iter().any(|&(reach_hz, level)| apart_hz < reach_hz && excess < level * strong);
+            let is_sidelobe = 2 * apart < SIDELOBES.0 * (of.high - of.low) && excess < SIDELOBES.1 * strong;
             let (low, high) = (self.bins - of.high.min(self.bins), self.bins - of.low);
-            is_skirt || (excess < IMAGE * strong && area.low < high && low < area.high)
+            is_skirt || is_sidelobe || (excess < IMAGE * strong && area.low < high && low < area.high)
         })
     }
 
@@ -729,9 +731,10 @@ pub(crate) fn best_run(inside: Range<usize>, end: usize, mut score: impl FnMut(u
             best = (sum, from..i + 1);
         }
     }
-    let Range { start: mut low, end: mut high } = best.1;
+    let inside = best.1;
+    let (mut low, mut high) = (inside.start, inside.end);
     let (mut sum, mut most) = (0.0, 0.0);
-    for i in high..end {
+    for i in inside.end..end {
         sum += score(i);
         if sum > most {
             (most, high) = (sum, i + 1);
@@ -740,7 +743,7 @@ pub(crate) fn best_run(inside: Range<usize>, end: usize, mut score: impl FnMut(u
         }
     }
     (sum, most) = (0.0, 0.0);
-    for i in (0..low).rev() {
+    for i in (0..inside.start).rev() {
         sum += score(i);
         if sum > most {
             (most, low) = (sum, i);

@@ -7,7 +7,7 @@
 
 use crate::candidate::Region;
 use crate::config::FrameGeometry;
-use crate::grid::{MOST_CELL, MOST_RATIO, Size, Window, best_run, correlation, independent_cell};
+use crate::grid::{CARRIER, MOST_CELL, MOST_RATIO, Size, Window, best_run, correlation, independent_cell};
 use crate::segment::Segment;
 
 /// A symbol with its prefix.
@@ -45,6 +45,8 @@ pub struct PulseSearch {
     seen: u64,
     hot: Vec<Window>,
     last: Vec<Window>,
+    /// The floor by height.
+    order: Vec<f32>,
     looks: usize,
     overlooked: u64,
 }
@@ -82,6 +84,7 @@ impl PulseSearch {
             seen: 0,
             hot: Vec::with_capacity(2048),
             last: Vec::with_capacity(2 * LOOKS_SAVED),
+            order: Vec::with_capacity(bins),
             looks: 0,
             overlooked: 0,
         })
@@ -157,6 +160,11 @@ impl PulseSearch {
         let mut hot = std::mem::take(&mut self.hot);
         hot.sort_unstable_by(Window::clearest_first);
         let said = self.last.len();
+        self.order.clear();
+        if !hot.is_empty() {
+            self.order.extend_from_slice(floor);
+            self.order.select_nth_unstable_by(self.bins / 2, f32::total_cmp);
+        }
         for window in &hot {
             let wide = self.sizes[window.size].wide;
             let is_near = |a: &Window| {
@@ -204,6 +212,11 @@ impl PulseSearch {
         let start = window.end * self.hop as u64 + (self.hop / 2) as u64;
         let hz = |bin: usize| self.center_hz + (bin as f64 - self.bins as f64 / 2.0 - 0.5) * bin_hz;
         let (low, high) = (run.start * self.part, run.end * self.part);
+        // The halves of a symbol agree as well where a carrier stands.
+        let most = CARRIER * self.order[self.bins / 2];
+        if floor[low..high].iter().any(|&f| f > most) {
+            return None;
+        }
         let noise: f32 = floor[low..high].iter().sum();
         let region = Region {
             start,
