@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used)] // a test may
 
+#[allow(dead_code)] // not every test needs all of it
 #[path = "common/air.rs"]
 mod air;
 
