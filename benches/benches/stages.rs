@@ -9,6 +9,9 @@ use cellwarden_detect::classify::lte::shared::SharedChannelClassifier;
 use cellwarden_detect::config::FrameGeometry;
 use cellwarden_detect::convert::convert;
 use cellwarden_detect::floor::FloorTracker;
+use cellwarden_detect::gate::PreambleGate;
+use cellwarden_detect::grid::GridSearch;
+use cellwarden_detect::pulse::PulseSearch;
 use cellwarden_detect::segment::Segmenter;
 use cellwarden_detect::spectrum::PowerSpectrum;
 use cellwarden_detect::{DetectConfig, Detector};
@@ -75,6 +78,31 @@ fn stages(c: &mut Criterion) {
                 |(segmenter, out)| segmenter.process(rows, floor.floor(), out),
                 BatchSize::LargeInput,
             );
+        });
+    }
+    // Each goes on with the same rows: what is usual is learned, as in a stream that has run for a while.
+    for (name, rows) in [("quiet", &quiet_rows), ("busy", &busy_rows)] {
+        let mut grid = GridSearch::new(geometry, RATE_HZ, 897.5e6);
+        let mut pulses = PulseSearch::new(geometry, RATE_HZ, 897.5e6).expect("invariant: a sounding fits into 20 MHz");
+        let mut gate = PreambleGate::new(geometry, RATE_HZ).expect("invariant: a preamble fits into 20 MHz");
+        let (mut segments, mut hints) = (Vec::new(), Vec::new());
+        group.bench_function(format!("grid of faint blocks, {name}"), |b| {
+            b.iter(|| {
+                segments.clear();
+                grid.process(black_box(rows), floor.floor(), 0, u64::MAX, &mut segments);
+            });
+        });
+        group.bench_function(format!("faint pulses, {name}"), |b| {
+            b.iter(|| {
+                segments.clear();
+                pulses.process(black_box(rows), floor.floor(), &mut segments);
+            });
+        });
+        group.bench_function(format!("gate of preambles, {name}"), |b| {
+            b.iter(|| {
+                hints.clear();
+                gate.process(black_box(rows), floor.floor(), &mut hints);
+            });
         });
     }
     group.finish();

@@ -2,8 +2,9 @@
 //!
 //! In: [`IqBlock`](cellwarden_types::IqBlock)s of one sensor, in order, in the device's own format.
 //! Out: [`Burst`](cellwarden_types::Burst)s. The way: [`spectrum`] → [`floor`] → [`segment`] →
-//! [`classify`] → [`pipeline`]. It measures energy, timing, modulation and broadcast
-//! structure; nothing is demodulated to content, and nothing identifies a phone's owner.
+//! [`classify`] → [`pipeline`]; beside [`segment`], [`gate`], [`grid`] and [`pulse`] find what is
+//! faint. It measures energy, timing, modulation and broadcast structure; nothing is demodulated to
+//! content, and nothing identifies a phone's owner.
 //!
 //! ```
 //! use cellwarden_detect::{DetectConfig, Detector};
@@ -28,8 +29,10 @@ pub mod convert;
 pub mod fft;
 pub mod floor;
 pub mod gate;
+pub mod grid;
 pub mod history;
 pub mod pipeline;
+pub mod pulse;
 pub mod segment;
 pub mod spectrum;
 pub mod state;

@@ -13,7 +13,9 @@ use crate::config::{Depth, DetectConfig, FrameGeometry};
 use crate::convert::{convert, count_unusable, quantisation_density};
 use crate::floor::FloorTracker;
 use crate::gate::{Hint, PreambleGate};
+use crate::grid::GridSearch;
 use crate::history::{SampleRing, TileRing};
+use crate::pulse::PulseSearch;
 use crate::segment::{Segment, Segmenter};
 use crate::spectrum::PowerSpectrum;
 use crate::state::{DetectorState, FloorState};
@@ -50,6 +52,8 @@ const LEARNED_LLR: f64 = 2.0;
 const PARKED_MOST: usize = 16;
 /// Visits that a stream's tiles may come from: shorter than 20 ms, none has a row worth keeping.
 const VISITS_MOST: usize = 64;
+/// Level from which a segment is what it is, whole; what is fainter may be a piece.
+const CLEAR_DB: f64 = 6.0;
 /// Rows are made in so many tasks.
 const TASKS: usize = 4;
 
@@ -150,6 +154,10 @@ struct Stream {
     occasions_next: u64,
     /// Places that were not searched because others were likelier.
     places_skipped: u64,
+    /// What no few cells show; none where it is not sought, and what waits for a preamble that may lie there.
+    grid: Option<GridSearch>,
+    pulses: Option<PulseSearch>,
+    held: Vec<Proposal>,
     classifiers: Classifiers,
 }
 
@@ -264,7 +272,11 @@ impl Detector {
         if left > 0 {
             stream.work(left, &mut self.costs);
         }
+        let before = stream.pending.len();
         stream.segmenter.finish(stream.floor.floor(), &mut stream.pending);
+        if let Some(grid) = &mut stream.grid {
+            grid.finish(stream.floor.floor(), before, &mut stream.pending);
+        }
         stream.classify(&self.sensor, &self.config, &mut self.costs, &mut self.swapped, true, out);
     }
 
@@ -394,6 +406,7 @@ impl Stream {
         if let Some(known) = remembered.iter().find(|f| f.fits(block.center, block.rate, n)) {
             floor.restore(&known.density);
         }
+        let has_grid = config.grid && config.depth != Depth::Energy;
         let reach_hz = rate / 2.0;
         let is_inside = |b: &LearnedPrach| (b.center_hz - center).abs() < reach_hz;
         let (own, others) = std::mem::take(base_stations).into_iter().partition(is_inside);
@@ -425,6 +438,9 @@ impl Stream {
             carriers: Carriers::from_known(own),
             occasions_next: 0,
             places_skipped: 0,
+            grid: has_grid.then(|| GridSearch::new(geometry, rate, center)),
+            pulses: if has_grid { PulseSearch::new(geometry, rate, center) } else { None },
+            held: Vec::new(),
             classifiers: Classifiers {
                 gsm: GsmClassifier::new(rate, center),
                 prach: PrachSearch::new(rate),
@@ -510,6 +526,8 @@ impl Stream {
         self.is_at_rest = false;
         self.ring.begin_at(block.start.0);
         self.gate.iter_mut().for_each(PreambleGate::begin);
+        self.grid.iter_mut().for_each(GridSearch::begin);
+        self.pulses.iter_mut().for_each(PulseSearch::begin);
         self.faint.clear();
         (self.deep_next, self.occasions_next) = (0, 0);
         self.classifiers.recent_prach.clear();
@@ -528,7 +546,8 @@ impl Stream {
 
     /// The first sample of the recording at which something may begin that was not reported yet.
     fn settled_sample(&self) -> u64 {
-        let open = self.frame_start(self.segmenter.open_since());
+        let grid = self.grid.as_ref().map_or(u64::MAX, GridSearch::open_since);
+        let open = self.frame_start(self.segmenter.open_since().min(grid));
         let segments = self.pending.iter().map(|s| s.region.start);
         let faint = self
             .faint
@@ -537,8 +556,9 @@ impl Stream {
             .chain(self.deep.iter().map(|_| self.deep_next))
             .chain(self.occasions_next());
         let waiting = segments.chain(faint).min().map_or(u64::MAX, |s| s + self.origin);
+        let held = self.held.iter().map(|p| p.start as u64).min().unwrap_or(u64::MAX);
         // A preamble is found from pieces that begin after it.
-        open.min(waiting).saturating_sub((MARGIN_S * self.rate.0) as u64)
+        open.min(waiting).min(held).saturating_sub((MARGIN_S * self.rate.0) as u64)
     }
 
     fn frame_start(&self, frame: u64) -> u64 {
@@ -582,7 +602,14 @@ impl Stream {
         self.noise.density.copy_from_slice(self.floor.floor());
         let floored = Instant::now();
         costs.floor += floored - made;
+        let before = self.pending.len();
         self.segmenter.process(&self.rows, self.floor.floor(), &mut self.pending);
+        if let Some(pulses) = &mut self.pulses {
+            pulses.process(&self.rows, self.floor.floor(), &mut self.pending);
+        }
+        if let Some(grid) = &mut self.grid {
+            grid.process(&self.rows, self.floor.floor(), before, self.segmenter.open_since(), &mut self.pending);
+        }
         self.follow_gate();
         costs.segment += floored.elapsed();
         self.frames_done += frames as u64;
@@ -634,9 +661,11 @@ impl Stream {
         self.faint = waiting;
     }
 
-    /// What its gate and its base stations pointed at beyond their budgets.
+    /// What its gate, its grid and its base stations pointed at beyond their budgets.
     fn places_skipped(&self) -> u64 {
-        self.places_skipped + self.gate.as_ref().map_or(0, PreambleGate::skipped)
+        let gate = self.gate.as_ref().map_or(0, PreambleGate::skipped);
+        let grid = self.grid.as_ref().map_or(0, GridSearch::overlooked);
+        self.places_skipped + gate + grid + self.pulses.as_ref().map_or(0, PulseSearch::overlooked)
     }
 
     /// Where occasions of base stations are waited for, from the origin.
@@ -761,6 +790,23 @@ impl Stream {
         }
     }
 
+    /// Lets go of faint energy where no preamble is sought any more, unless it is one.
+    fn release_held(&mut self, sensor: &Arc<str>, all: bool, out: &mut Vec<Burst>) {
+        let searched = self.deep.iter().map(|_| self.deep_next).chain(self.occasions_next()).min().unwrap_or(u64::MAX);
+        let waits = |p: &Proposal| {
+            let (start, end) = (p.start - self.origin as f64, p.start + p.count - self.origin as f64);
+            let is_hinted = |f: &Faint| (f.start as f64) < end && start < (f.start + f.count) as f64;
+            !all && (end > searched as f64 || self.faint.iter().any(is_hinted))
+        };
+        let (waiting, free): (Vec<_>, Vec<_>) = self.held.drain(..).partition(waits);
+        self.held = waiting;
+        let known = &self.classifiers.recent_prach;
+        let free = free.into_iter().filter(|p| !known.iter().any(|q| same_emission(p, q)));
+        for p in free.collect::<Vec<_>>() {
+            out.push(self.burst(p, sensor));
+        }
+    }
+
     /// Judges the clusters of segments that are complete.
     fn classify(
         &mut self,
@@ -807,6 +853,7 @@ impl Stream {
         self.search_faint(sensor, swapped, all, out);
         self.search_everywhere(sensor, swapped, all, out);
         self.search_occasions(sensor, config.search_cores, swapped, all, out);
+        self.release_held(sensor, all, out);
         costs.classify += began.elapsed();
     }
 
@@ -823,6 +870,7 @@ impl Stream {
         // Regions count from the stream's origin; samples and proposals from the recording's start.
         let moved = |s: &Segment| Segment { region: Region { start: s.region.start + self.origin, ..s.region }, ..*s };
         let (glimpses, cluster): (Vec<Segment>, Vec<Segment>) = cluster.iter().map(moved).partition(|s| s.is_glimpse);
+        let pieces: Vec<Segment> = cluster.iter().filter(|s| !s.is_faint).copied().collect();
         let cluster = whole_ones(&cluster, self.rate.0);
         let all_of_it = || cluster.iter().chain(&glimpses).map(|s| &s.region);
         let first = all_of_it().map(|r| r.start).min().unwrap_or(self.origin);
@@ -843,7 +891,10 @@ impl Stream {
             classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, &mut proposals);
             let regions = cluster.iter().filter(|s| !s.is_continuous()).map(|s| s.region);
             swapped.observe_gsm(&mut parts.gsm, regions, &proposals, &snippet, &self.noise, margin);
-            let open = cluster.iter().zip(&claimed).filter(|(s, c)| !**c && !s.is_continuous()).map(|(s, _)| s);
+            // A preamble of which no piece shows is the gate's to find.
+            let shows = |s: &Segment| pieces.iter().any(|p| common_area(&p.region, &s.region) > 0.0);
+            let open = cluster.iter().zip(&claimed).filter(|(s, c)| !**c && !s.is_continuous());
+            let open = open.map(|(s, _)| s).filter(|s| !s.is_faint || shows(s));
             let busy = busy_stretches(open.chain(&glimpses), self.rate.0);
             if let Some(prach) = parts.prach.as_mut().filter(|_| !busy.is_empty()) {
                 let before = proposals.len();
@@ -878,7 +929,14 @@ impl Stream {
         }
         drop_doubles(&mut proposals);
         drop_skirts(&mut proposals);
-        for (segment, &claimed) in cluster.iter().zip(&claimed) {
+        let is_known = |s: &Segment| proposals.iter().any(|p| share_inside(&s.region, p) > 0.3);
+        let faint = cluster.iter().zip(&claimed).filter(|(s, c)| s.is_faint && !**c && !is_known(s));
+        // The grid left out what is a skirt: a strong phone hides no faint one elsewhere.
+        self.held.extend(faint.filter_map(|(s, _)| leftover::judge_faint(s, self.rate.0)).map(|mut p| {
+            swapped.doubt(&mut p);
+            p
+        }));
+        for (segment, &claimed) in cluster.iter().zip(&claimed).filter(|(s, _)| !s.is_faint) {
             if (energy_only || !claimed) && !in_a_skirt(&segment.region, &cluster) {
                 proposals.extend(leftover::judge(segment, self.rate.0));
             }
@@ -1008,22 +1066,40 @@ fn busy_stretches<'a>(open: impl Iterator<Item = &'a Segment>, rate_hz: f64) -> 
 /// The segments without the splinters of larger ones.
 ///
 /// While an emission fills or leaves the smoothing window, runs split off at its edges. They lie in its
-/// band and within 0.35 ms of it, are no stronger, and less than half of it.
+/// band and within 0.35 ms of it, are no stronger, and less than half of it. Of a faint emission, clear segments are
+/// pieces where they are less than three quarters of it, else they show it; what is hardly clear is a piece in any case.
 fn whole_ones(cluster: &[Segment], rate_hz: f64) -> Vec<Segment> {
     let area = |r: &Region| r.count as f64 * (r.high_hz - r.low_hz);
     let before = 0.2e-3 * rate_hz;
     let after = 0.35e-3 * rate_hz;
-    let is_splinter = |s: &Region, of: &Region| {
+    let is_clear = |s: &Segment| !s.is_faint && s.region.snr_db >= CLEAR_DB;
+    let is_splinter = |s: &Segment, of: &Segment| {
+        let is_piece = of.is_faint && !s.is_faint && !is_clear(s);
+        if s.is_faint && !of.is_faint && !is_clear(of) {
+            return false;
+        }
+        let least = if of.is_faint { 4.0 / 3.0 } else { 2.0 };
+        let (s, of) = (&s.region, &of.region);
         let (start, end) = (s.start as f64, (s.start + s.count) as f64);
         let (from, to) = (of.start as f64 - before, (of.start + of.count) as f64 + after);
         let band = s.high_hz.min(of.high_hz + 40e3) - s.low_hz.max(of.low_hz - 40e3);
-        area(of) > 2.0 * area(s)
+        (is_piece || area(of) > least * area(s))
             && end.min(to) - start.max(from) > 0.9 * (end - start)
             && band > 0.7 * (s.high_hz - s.low_hz)
-            && s.snr_db < of.snr_db + 3.0
+            && (is_piece || s.snr_db < of.snr_db + 3.0)
     };
-    let kept = |s: &&Segment| !cluster.iter().any(|of| is_splinter(&s.region, &of.region));
-    cluster.iter().filter(kept).copied().collect()
+    let is_shown = |s: &Segment| {
+        let clear = cluster.iter().filter(|of| is_clear(of));
+        s.is_faint && clear.map(|of| common_area(&s.region, &of.region)).sum::<f64>() > 0.75 * area(&s.region)
+    };
+    let whole: Vec<Segment> = cluster.iter().filter(|s| !is_shown(s)).copied().collect();
+    whole.iter().filter(|s| !whole.iter().any(|of| is_splinter(s, of))).copied().collect()
+}
+
+/// Area that two regions share, in samples and hertz.
+fn common_area(a: &Region, b: &Region) -> f64 {
+    let time = (a.start + a.count).min(b.start + b.count).saturating_sub(a.start.max(b.start));
+    time as f64 * (a.high_hz.min(b.high_hz) - a.low_hz.max(b.low_hz)).max(0.0)
 }
 
 /// GSM first: its training sequences are the surest proof, and its bursts the narrowest.
@@ -1124,10 +1200,12 @@ fn drop_skirts(proposals: &mut Vec<Proposal>) {
     });
 }
 
-/// Keeps the better-proven one of proposals that describe the same emission.
+/// Keeps the better-proven one of proposals that describe the same emission, of equals the larger.
 fn drop_doubles(proposals: &mut Vec<Proposal>) {
     proposals.sort_by(|a, b| {
-        b.llr().total_cmp(&a.llr()).then(a.start.total_cmp(&b.start)).then(a.low_hz.total_cmp(&b.low_hz))
+        let area = |p: &Proposal| p.count * (p.high_hz - p.low_hz);
+        let order = b.llr().total_cmp(&a.llr()).then(area(b).total_cmp(&area(a)));
+        order.then(a.start.total_cmp(&b.start)).then(a.low_hz.total_cmp(&b.low_hz))
     });
     let mut kept: Vec<Proposal> = Vec::with_capacity(proposals.len());
     for p in proposals.drain(..) {

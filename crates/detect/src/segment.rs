@@ -47,6 +47,8 @@ pub struct Segment {
     pub age_s: f64,
     /// Whether it is too small for an emission of its own: a hint of where to look for one that is spread.
     pub is_glimpse: bool,
+    /// Whether no few cells show it, only the mean over a large window.
+    pub is_faint: bool,
 }
 
 impl Segment {
@@ -317,7 +319,7 @@ impl Segmenter {
         for track in ended.drain(..) {
             if let Some((region, is_glimpse)) = self.measure(&track, floor) {
                 let age_s = (track.last - track.born) as f64 * self.geometry.hop as f64 / self.rate_hz;
-                out.push(Segment { region, age_s, is_glimpse });
+                out.push(Segment { region, age_s, is_glimpse, is_faint: false });
             }
         }
         self.ended = ended;

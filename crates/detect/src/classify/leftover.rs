@@ -1,6 +1,6 @@
 //! What no standard claims: a phone by its shape, or something else.
 
-use crate::candidate::Proposal;
+use crate::candidate::{Proposal, Region};
 use crate::segment::Segment;
 use cellwarden_standards::band;
 use cellwarden_types::{Detail, Evidence, Kind, Standard};
@@ -32,7 +32,21 @@ pub fn judge(segment: &Segment, rate_hz: f64) -> Option<Proposal> {
     } else {
         (Standard::Other, if width < 500e3 { Kind::Narrowband } else { Kind::Wideband }, -3.0)
     };
-    Some(Proposal {
+    Some(unproven(region, standard, kind, Evidence::new("shape", seconds * 1e3, llr)))
+}
+
+/// The same for energy that only the mean over a large window shows: `unknown` where it has a phone's shape, or nothing.
+pub fn judge_faint(segment: &Segment, rate_hz: f64) -> Option<Proposal> {
+    let region = segment.region;
+    let seconds = region.count as f64 / rate_hz;
+    let middle = (region.low_hz + region.high_hz) / 2.0;
+    let is_phone_like = band::is_uplink(middle) && (250e-6..12e-3).contains(&seconds);
+    is_phone_like
+        .then(|| unproven(region, Standard::Unknown, Kind::Unknown, Evidence::new("shape", seconds * 1e3, -0.5)))
+}
+
+fn unproven(region: Region, standard: Standard, kind: Kind, evidence: Evidence) -> Proposal {
+    Proposal {
         standard,
         kind,
         start: region.start as f64,
@@ -43,6 +57,6 @@ pub fn judge(segment: &Segment, rate_hz: f64) -> Option<Proposal> {
         channel: None,
         carrier_offset_hz: None,
         standard_confidence: 0.5,
-        detail: Detail { evidence: vec![Evidence::new("shape", seconds * 1e3, llr)], ..Detail::default() },
-    })
+        detail: Detail { evidence: vec![evidence], ..Detail::default() },
+    }
 }

@@ -91,7 +91,12 @@ impl Air {
 
     /// The detector after all of it, and the bursts that it found.
     pub fn detect(&self) -> (Detector, Vec<Burst>) {
-        let mut detector = Detector::new("test".into(), DetectConfig::default());
+        self.detect_with(DetectConfig::default())
+    }
+
+    /// The same of a detector that is told how to work.
+    pub fn detect_with(&self, config: DetectConfig) -> (Detector, Vec<Burst>) {
+        let mut detector = Detector::new("test".into(), config);
         let mut out = Vec::new();
         detector.process(&self.block(), &mut out);
         detector.finish(&mut out);

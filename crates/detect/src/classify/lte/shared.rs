@@ -8,7 +8,7 @@ use super::reference::{self, ReferenceFit};
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
 use crate::channelize::{ChannelBuffers, Channelizer};
 use cellwarden_standards::{band, lte};
-use cellwarden_types::{Detail, Evidence, Kind, Standard};
+use cellwarden_types::{Detail, Evidence, Kind, Standard, undb};
 use num_complex::Complex32;
 
 /// A resource block, a slot, a symbol's useful part (TS 36.211 5.2.3, 5.6).
@@ -37,6 +37,13 @@ const SEARCH_S: f64 = 45e-6;
 const CONTROL_SEARCH_S: f64 = 12e-6;
 /// Mean correlation of seven symbols with one base sequence: noise does not reach 0.5, a slot at 15 dB mostly 0.8.
 const LEAST_SEQUENCE: f64 = 0.6;
+/// Coherence of a sounding's halves: at the least, or of a wide one as a share of what the noise leaves of it.
+const LEAST_COHERENCE: f64 = 0.5;
+const LEAST_AGREEING: f64 = 0.6;
+const LEAST_COHERENCE_WIDE: f64 = 0.2;
+const WIDE_HZ: f64 = 1.9e6;
+/// Share of that which may be there before and after a faint one.
+const MOST_AROUND: f64 = 0.4;
 /// How far a region's length may be from whole slots.
 const LENGTH_SLACK_S: f64 = 75e-6;
 /// What is weaker over the floor may be the floor: a downlink that is always on, breathing.
@@ -143,15 +150,15 @@ impl Classifier for SharedChannelClassifier {
         let seconds = region.count as f64 / snippet.rate_hz;
         let width = region.high_hz - region.low_hz;
         let middle = (region.low_hz + region.high_hz) / 2.0;
-        if band::lte_band(middle).is_none()
-            || !(130e3..20.5e6).contains(&width)
-            || seconds > LONGEST_S
-            || region.snr_db < LEAST_SNR_DB
-        {
+        if band::lte_band(middle).is_none() || !(130e3..20.5e6).contains(&width) || seconds > LONGEST_S {
             return;
         }
-        if (45e-6..125e-6).contains(&seconds) && width > 600e3 {
+        let is_clear = region.snr_db >= LEAST_SNR_DB;
+        if (45e-6..125e-6).contains(&seconds) && width > 600e3 && (is_clear || width > WIDE_HZ) {
             out.extend(self.sounding(region, snippet, floor));
+            return;
+        }
+        if !is_clear {
             return;
         }
         let slots = (seconds / SLOT_S).round();
@@ -280,7 +287,19 @@ impl SharedChannelClassifier {
             }
             at += 1;
         }
-        if best.coherence < 0.5 {
+        // The wider it is, the less do its halves agree by chance.
+        let share = 1.0 - 1.0 / (1.0 + undb(region.snr_db));
+        let least = (LEAST_AGREEING * share * share).max(LEAST_COHERENCE_WIDE);
+        let agreeing = if width > WIDE_HZ { least } else { LEAST_COHERENCE };
+        if best.coherence < agreeing.min(LEAST_COHERENCE) {
+            return None;
+        }
+        // A carrier agrees with itself all the time: what is faint must not do so before and after.
+        let apart = 2 * (length + half);
+        let around = [(best.start as usize).checked_sub(apart), Some(best.start as usize + apart)];
+        let around = around.into_iter().flatten().filter(|at| at + length + half <= y.len());
+        let goes_on = |at: usize| coherence_of(std::iter::once(halves(at))).0 > MOST_AROUND * best.coherence;
+        if (region.snr_db < LEAST_SNR_DB || best.coherence < LEAST_COHERENCE) && around.into_iter().any(goes_on) {
             return None;
         }
         let values = length as f64 / rate * width * filled(std::iter::once(halves(best.start as usize)));

@@ -243,17 +243,21 @@ impl PrachSearch {
             let share = ((ratio - 1.0) / ratio) as f32;
             let is_whole =
                 |m: &Match| m.peak >= LEAST_SHARE * N_ZC as f32 * share && m.gathered >= LEAST_GATHERED * share;
-            if let Some(Match { root, lag, peak, .. }) = self.root_at(first).filter(is_whole) {
-                let center_hz = hz_of(first as f64 + (N_ZC / 2) as f64);
-                sightings.push(Sighting {
-                    window_start: snippet.start + at as u64,
-                    center_hz,
-                    root,
-                    lag,
-                    peak,
-                    ratio,
-                    excess,
-                });
+            let Some(found) = self.root_at(first) else { continue };
+            let (found, offset) = if is_whole(&found) || found.peak < LEAST_SHARE * N_ZC as f32 * share {
+                (found, 0.0)
+            } else {
+                // Half a subcarrier off, it is two peaks: looked at from there, one.
+                self.load(&snippet.iq[at..at + n], 0.5);
+                let moved = [first.saturating_sub(1), first].map(|first| self.correlate(first, found.root));
+                self.load(&snippet.iq[at..at + n], 0.0);
+                (if moved[0].peak > moved[1].peak { moved[0] } else { moved[1] }, 0.5)
+            };
+            if is_whole(&found) {
+                let center_hz = hz_of(found.first as f64 + offset + (N_ZC / 2) as f64);
+                let (root, lag, peak) = (found.root, found.lag, found.peak);
+                let window_start = snippet.start + at as u64;
+                sightings.push(Sighting { window_start, center_hz, root, lag, peak, ratio, excess });
             }
         }
     }

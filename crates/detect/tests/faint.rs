@@ -1,0 +1,199 @@
+//! Emissions that no few cells of the spectrogram show, found by their energy alone, on the simulator's waves in
+//! Gaussian noise.
+//!
+//! The SNR is the wave's mean power over the noise in its resource blocks, or in a sounding's whole band. A claim of
+//! 0.99 is refuted where Chernoff's bound says that a detector so good would miss as often less than once in a million
+//! runs.
+
+#![allow(clippy::unwrap_used)] // a test may
+
+#[allow(dead_code)] // not every test needs all of it
+#[path = "common/air.rs"]
+mod air;
+
+use air::{Air, tail_bound};
+use cellwarden_detect::DetectConfig;
+use cellwarden_sim::wave::{Wave, lte};
+use cellwarden_standards::lte as lte_tables;
+use cellwarden_types::{Burst, Kind, Standard};
+use rand::Rng;
+
+/// Middle of a band 20 uplink.
+const LTE_HZ: f64 = 847e6;
+const RATE_HZ: f64 = 10e6;
+const CARRIER: u16 = 50;
+const TRIALS: usize = 60;
+const FOUND: f64 = 0.99;
+const REFUTED: f64 = 1e-6;
+
+/// A detector that looks at whole windows.
+fn grid() -> DetectConfig {
+    DetectConfig { grid: true, ..DetectConfig::default() }
+}
+
+/// A box in time and frequency.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    start_s: f64,
+    seconds: f64,
+    low_hz: f64,
+    high_hz: f64,
+}
+
+impl Sent {
+    /// Area that a burst shares with it, as a share of this.
+    fn share(&self, b: &Burst) -> f64 {
+        let time = (self.start_s + self.seconds).min(b.start_s + b.duration_s) - self.start_s.max(b.start_s);
+        let band = self.high_hz.min(b.freq_upper_hz) - self.low_hz.max(b.freq_lower_hz);
+        time.max(0.0) * band.max(0.0) / (self.seconds * (self.high_hz - self.low_hz))
+    }
+
+    /// As the project counts what is found: half of the area, and a middle within a quarter of the width or 100 kHz.
+    fn is_found_by(&self, b: &Burst) -> bool {
+        let off_hz = (self.low_hz + self.high_hz - b.freq_lower_hz - b.freq_upper_hz) / 2.0;
+        self.share(b) >= 0.5 && off_hz.abs() <= (0.25 * (self.high_hz - self.low_hz)).max(100e3)
+    }
+
+    /// Whether most of a burst lies on it.
+    fn is_under(&self, b: &Burst) -> bool {
+        let area = (self.seconds * (self.high_hz - self.low_hz)) / (b.duration_s * (b.freq_upper_hz - b.freq_lower_hz));
+        self.share(b) * area > 0.3
+    }
+}
+
+/// Sends a wave on `count` blocks from `first` on, at `snr_db` in them.
+fn send(air: &mut Air, start_s: f64, burst: lte::OfdmBurst, (first, count): (u16, u16), snr_db: f64) -> Sent {
+    let seconds = burst.seconds();
+    air.add(&Wave::Ofdm(burst), (start_s, seconds), LTE_HZ, (snr_db, f64::from(count) * lte_tables::RB_HZ));
+    let hz = |block| LTE_HZ + lte::block_edge_hz(block, CARRIER);
+    Sent { start_s, seconds, low_hz: hz(first), high_hz: hz(first + count) }
+}
+
+/// Noise before, so that the floor is known, and room for the trials.
+fn room(seed: u64) -> (Air, Vec<f64>) {
+    let mut air = Air::noise(RATE_HZ, LTE_HZ, 0.25 + TRIALS as f64 * 5e-3, seed);
+    let starts = (0..TRIALS).map(|i| 0.2 + (i as f64 + air.rng.random_range(0.0..0.5)) * 5e-3).collect();
+    (air, starts)
+}
+
+/// Asserts that what was sent is found as `standard`, once each, and nothing else is.
+fn assert_found(air: &Air, sent: &[Sent], standard: Standard) {
+    let (_, bursts) = air.detect_with(grid());
+    let found = sent.iter().filter(|s| bursts.iter().any(|b| b.standard == standard && s.is_found_by(b))).count();
+    let bound = tail_bound(found, sent.len(), FOUND);
+    assert!(bound > REFUTED, "{found} of {}: {bound:.1e}", sent.len());
+    let named = |b: &&Burst| b.standard.is_phone() || b.standard == Standard::Unknown;
+    let wrong: Vec<&Burst> = bursts.iter().filter(named).filter(|b| !sent.iter().any(|s| s.is_under(b))).collect();
+    // A sounding and chance together look like something longer now and then.
+    let named = wrong.iter().filter(|b| b.standard.is_phone()).count();
+    assert!(named == 0 && wrong.len() <= 1, "{wrong:#?}");
+    let twice = sent.iter().filter(|s| bursts.iter().filter(|b| s.is_found_by(b)).count() > 1).count();
+    assert_eq!(twice, 0);
+    let proven = bursts.iter().filter(|b| b.standard.is_phone()).count();
+    assert!(standard != Standard::Unknown || proven == 0, "energy proves nothing: {proven}");
+}
+
+#[test]
+fn allocations_of_1_4_and_25_blocks_are_found_in_one_subframe() {
+    for (count, snr_db, seed) in [(1, 1.5, 71), (4, -2.0, 72), (25, -6.0, 73)] {
+        let (mut air, starts) = room(seed);
+        let sent: Vec<Sent> = starts
+            .into_iter()
+            .map(|start_s| {
+                let first = air.rng.random_range(0..=CARRIER - count);
+                let burst = lte::pusch((first, count, CARRIER), lte::Modulation::Qpsk, (7, 2), &mut air.rng);
+                send(&mut air, start_s, burst, (first, count), snr_db)
+            })
+            .collect();
+        assert_found(&air, &sent, Standard::Unknown);
+    }
+}
+
+#[test]
+fn both_slots_of_a_control_channel_are_found_at_3_db() {
+    let (mut air, starts) = room(74);
+    let mut sent = Vec::new();
+    for start_s in starts {
+        let first = air.rng.random_range(0..4);
+        for (slot, block) in [(0.0, first), (1.0, CARRIER - 1 - first)] {
+            let burst = lte::pucch1_slot((block, CARRIER), (5, 3, 1), air.rng.random());
+            sent.push(send(&mut air, start_s + slot * 0.5e-3, burst, (block, 1), 3.0));
+        }
+    }
+    assert_found(&air, &sent, Standard::Unknown);
+}
+
+#[test]
+fn soundings_of_20_blocks_are_found_and_proven_at_2_db() {
+    let (mut air, starts) = room(75);
+    let sent: Vec<Sent> = starts
+        .into_iter()
+        .map(|start_s| {
+            let first = air.rng.random_range(0..=CARRIER - 20);
+            let burst = lte::srs((first, 20, CARRIER), air.rng.random_range(0..2), (3, 4));
+            send(&mut air, start_s, burst, (first, 20), 2.0)
+        })
+        .collect();
+    assert_found(&air, &sent, Standard::Lte);
+    let (_, bursts) = air.detect_with(grid());
+    assert!(bursts.iter().filter(|b| b.standard == Standard::Lte).all(|b| b.kind == Kind::Srs), "{bursts:#?}");
+}
+
+#[test]
+fn two_seconds_of_noise_hold_nothing() {
+    let (_, bursts) = Air::noise(RATE_HZ, LTE_HZ, 2.0, 76).detect_with(grid());
+    let unproven = bursts.iter().filter(|b| b.standard != Standard::Other).count();
+    assert_eq!(unproven, 0, "{bursts:#?}");
+}
+
+#[test]
+fn allocations_that_touch_come_apart_where_their_levels_differ() {
+    let (mut air, starts) = room(77);
+    let mut sent = Vec::new();
+    for start_s in starts {
+        let first = air.rng.random_range(0..=CARRIER - 12);
+        for (first, snr_db) in [(first, 5.0), (first + 6, -1.0)] {
+            let burst = lte::pusch((first, 6, CARRIER), lte::Modulation::Qpsk, (7, 2), &mut air.rng);
+            sent.push(send(&mut air, start_s, burst, (first, 6), snr_db));
+        }
+    }
+    assert_found(&air, &sent, Standard::Unknown);
+}
+
+#[test]
+fn beside_a_strong_phone_a_faint_one_is_found_and_nothing_else() {
+    let (mut air, starts) = room(78);
+    let mut sent = Vec::new();
+    for start_s in starts {
+        for (first, count, snr_db) in [(2, 10, 25.0), (30, 4, 0.0)] {
+            let burst = lte::pusch((first, count, CARRIER), lte::Modulation::Qpsk, (7, 2), &mut air.rng);
+            sent.push(send(&mut air, start_s, burst, (first, count), snr_db));
+        }
+    }
+    let (_, bursts) = air.detect_with(grid());
+    let faint: Vec<&Sent> = sent.iter().skip(1).step_by(2).collect();
+    let found =
+        faint.iter().filter(|s| bursts.iter().any(|b| b.standard == Standard::Unknown && s.is_found_by(b))).count();
+    assert!(tail_bound(found, faint.len(), FOUND) > REFUTED, "{found} of {}", faint.len());
+    // What is clearer, the segmenter splits off at the strong one's edges.
+    let other = bursts.iter().filter(|b| b.snr_db < 4.0 && !sent.iter().any(|s| s.is_under(b)));
+    let wrong: Vec<&Burst> = other.collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_is_always_on_is_no_burst() {
+    // A faint carrier of 200 kHz that is on for 60 % of the time, in pieces of 1 ms, and one that never stops.
+    let mut air = Air::noise(RATE_HZ, LTE_HZ, 3.0, 79);
+    let mut at_s = 0.2;
+    while at_s < 2.95 {
+        let burst = lte::pusch((10, 2, CARRIER), lte::Modulation::Qpsk, (7, 2), &mut air.rng);
+        send(&mut air, at_s, burst, (10, 2), 3.0);
+        at_s += 1e-3 * if air.rng.random_bool(0.6) { 1.0 } else { 2.7 };
+    }
+    let (_, bursts) = air.detect_with(grid());
+    let late = bursts.iter().filter(|b| b.standard == Standard::Unknown && b.start_s > 1.5).count();
+    let early = bursts.iter().filter(|b| b.standard == Standard::Unknown && b.start_s < 1.5).count();
+    assert!(early > 20, "{early}");
+    assert!(late < early / 2, "{late} after {early}");
+}
