@@ -134,7 +134,7 @@ fn busy() -> cellwarden_types::BoxHealth {
 const UNITS: [&str; 10] =
     ["seconds", "bytes", "samples", "hertz", "decibels", "dbfs_per_hertz", "ppm", "celsius", "info", ""];
 /// What is counted, or is yes or no, has no unit.
-const WITHOUT_UNIT: [&str; 13] = [
+const WITHOUT_UNIT: [&str; 14] = [
     "store_trouble",
     "clock_steps",
     "hits",
@@ -142,6 +142,7 @@ const WITHOUT_UNIT: [&str; 13] = [
     "sensor_suspect",
     "sensor_deaf",
     "sensor_restarts",
+    "sensor_places_skipped",
     "sensor_bursts",
     "sensor_processing_failing",
     "sensor_self_tests",
