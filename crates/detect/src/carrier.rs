@@ -8,8 +8,8 @@ use cellwarden_standards::lte::{PRACH_FORMATS, PRACH_ROOTS_839, SUBFRAME_TS, TS_
 use cellwarden_types::Hertz;
 use cellwarden_types::units::hertz_or_text;
 use serde::{Deserialize, Serialize};
+use std::rc::Rc;
 
-const SEQUENCE_S: f64 = 0.8e-3;
 const SUBFRAME_S: f64 = SUBFRAME_TS as f64 / TS_PER_SECOND;
 /// Occasions repeat after two frames at the latest (TS 36.211 table 5.7.1-2).
 pub const SUBFRAMES: usize = 20;
@@ -19,7 +19,6 @@ const MOST: usize = 16;
 const ROOTS_MOST: usize = 64;
 /// Places this far apart are two: a preamble's place is known to some subcarriers.
 const SAME_PLACE_HZ: f64 = 90e3;
-const SUBCARRIER_HZ: f64 = 1250.0;
 /// A base station is forgotten when so many preambles were others' at its place since it was last heard.
 const OTHERS_MOST: u32 = 24;
 /// What a preamble's start varies by, one standard deviation: distances within a prison.
@@ -235,7 +234,17 @@ impl LearnedPrach {
 
     /// Preambles that were heard of it.
     pub fn heard(&self) -> u32 {
-        self.roots.iter().map(|r| r.heard).sum()
+        self.roots.iter().fold(0, |sum: u32, r| sum.saturating_add(r.heard))
+    }
+
+    /// Duration of its preambles.
+    pub fn seconds(&self) -> f64 {
+        PRACH_FORMATS[usize::from(self.format)].seconds()
+    }
+
+    /// Whether there can be such a base station: what was written by hand may say anything.
+    pub fn is_possible(&self) -> bool {
+        self.format <= 3 && self.center_hz.is_finite() && self.roots.len() <= PRACH_ROOTS_839.len()
     }
 
     /// The roots that its preambles may have: those that were heard, what lies between them in the standard's order, and, as
@@ -260,10 +269,11 @@ impl LearnedPrach {
     /// Whether a preamble may be sent at a subframe: one was, in this frame or the other of two.
     pub fn is_occasion(&self, subframe: usize) -> bool {
         let frame = SUBFRAMES / 2;
-        self.subframes[subframe % SUBFRAMES] + self.subframes[(subframe + frame) % SUBFRAMES] > 0
+        self.subframes[subframe % SUBFRAMES] > 0 || self.subframes[(subframe + frame) % SUBFRAMES] > 0
     }
 
-    fn occasions_a_second(&self) -> f64 {
+    /// Subframes a second at which a preamble may be sent.
+    pub fn occasions_a_second(&self) -> f64 {
         let each = (0..SUBFRAMES).filter(|&s| self.is_occasion(s)).count();
         each as f64 / (SUBFRAMES as f64 * SUBFRAME_S)
     }
@@ -287,7 +297,7 @@ impl LearnedPrach {
             off_s.abs() < reach_s
         };
         // Of a faint one neither start nor format are sure: it lies somewhere in an occasion.
-        let longer_s = PRACH_FORMATS[usize::from(self.format.min(3))].seconds() - SEQUENCE_S;
+        let longer_s = self.seconds() - PRACH_FORMATS[0].sequence_seconds();
         let may_be_there = |n: &i64| {
             let subframe = (timing.subframe as i64 + n).rem_euclid(SUBFRAMES as i64) as usize;
             let (off_s, reach_s) = off(*n);
@@ -316,10 +326,11 @@ impl LearnedPrach {
         self.others = 0;
         // Places are known but for whole subcarriers, offsets within one far better.
         let off_hz = heard.center_hz - self.center_hz;
-        let rest_hz = off_hz - (off_hz / SUBCARRIER_HZ).round() * SUBCARRIER_HZ;
+        let subcarrier_hz = PRACH_FORMATS[0].spacing_hz;
+        let rest_hz = off_hz - (off_hz / subcarrier_hz).round() * subcarrier_hz;
         self.center_hz += rest_hz / f64::from(self.heard().min(50) + 1);
         match self.roots.iter_mut().find(|r| r.root == heard.root) {
-            Some(known) => known.heard += 1,
+            Some(known) => known.heard = known.heard.saturating_add(1),
             None => self.roots.push(LearnedRoot { root: heard.root, heard: 1 }),
         }
         let occasion = self.occasion_of(heard);
@@ -331,7 +342,8 @@ impl LearnedPrach {
             return Believed { start_s: heard.start_s, format: heard.format };
         };
         let subframe = (timing.subframe as i64 + n).rem_euclid(SUBFRAMES as i64);
-        self.subframes[subframe as usize] += 1;
+        let count = &mut self.subframes[subframe as usize];
+        *count = count.saturating_add(1);
         let (expected_s, sigma_s) = timing.of(n);
         let (variance, own) = (sigma_s * sigma_s, variance_of(heard));
         let off_s = heard.start_s - expected_s;
@@ -358,17 +370,15 @@ fn place_of(root: u16) -> Option<usize> {
 
 /// A moment at which a preamble may begin.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Occasion {
+pub struct Occasion<'a> {
     /// Whose preambles.
-    pub base_station: LearnedPrach,
+    pub base_station: &'a LearnedPrach,
     /// When, in seconds of the stream, and one standard deviation of that.
     pub start_s: f64,
     /// See `start_s`.
     pub sigma_s: f64,
     /// Roots that they may have.
-    pub roots: Vec<u16>,
-    /// Occasions of this base station in an hour.
-    pub tests_an_hour: f64,
+    pub roots: Rc<[u16]>,
 }
 
 /// The base stations that are known at one tuning.
@@ -406,15 +416,14 @@ impl Carriers {
         (from_s, to_s): (f64, f64),
         most_cores: f64,
         cores_of: impl Fn(usize) -> f64,
-    ) -> (Vec<Occasion>, u64) {
+    ) -> (Vec<Occasion<'_>>, u64) {
         let (mut all, mut skipped, mut cores) = (Vec::new(), 0, 0.0);
         let mut best: Vec<&LearnedPrach> = self.known.iter().collect();
         best.sort_by_key(|k| std::cmp::Reverse(k.heard()));
         for base_station in best {
             let Some(timing) = base_station.timing.filter(|t| t.is_known_at(from_s)) else { continue };
-            let a_second = base_station.occasions_a_second();
-            let roots = base_station.likely_roots();
-            cores += a_second * cores_of(roots.len());
+            let roots: Rc<[u16]> = base_station.likely_roots().into();
+            cores += base_station.occasions_a_second() * cores_of(roots.len());
             for n in timing.nearest(from_s)..=timing.nearest(to_s) {
                 let (start_s, sigma_s) = timing.of(n);
                 let subframe = (timing.subframe as i64 + n).rem_euclid(SUBFRAMES as i64) as usize;
@@ -425,13 +434,7 @@ impl Carriers {
                     skipped += 1;
                     continue;
                 }
-                all.push(Occasion {
-                    base_station: base_station.clone(),
-                    start_s,
-                    sigma_s,
-                    roots: roots.clone(),
-                    tests_an_hour: 3600.0 * a_second,
-                });
+                all.push(Occasion { base_station, start_s, sigma_s, roots: Rc::clone(&roots) });
             }
         }
         all.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
@@ -447,7 +450,7 @@ impl Carriers {
             return self.known[own].take(heard);
         }
         for other in self.known.iter_mut().filter(|k| k.is_at(heard)) {
-            other.others += 1;
+            other.others = other.others.saturating_add(1);
         }
         self.known.retain(|k| k.is_configured || k.others < OTHERS_MOST);
         if self.known.len() == MOST {

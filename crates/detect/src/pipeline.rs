@@ -236,11 +236,16 @@ impl Detector {
     /// Ends the stream: works on what is left and adds its bursts.
     pub fn finish(&mut self, out: &mut Vec<Burst>) {
         self.work_off(out);
-        for stream in self.parked.drain(..).chain(self.stream.take()) {
-            self.counts.places_skipped += stream.places_skipped();
-            stream.remember(&mut self.remembered);
-            self.base_stations.extend(stream.carriers.into_known());
+        for stream in std::mem::take(&mut self.parked).into_iter().chain(self.stream.take()) {
+            self.retire(stream);
         }
+    }
+
+    /// Keeps what a stream counted and learned.
+    fn retire(&mut self, stream: Stream) {
+        self.counts.places_skipped += stream.places_skipped();
+        stream.remember(&mut self.remembered);
+        self.base_stations.extend(stream.carriers.into_known());
     }
 
     /// Parks the stream, which is worked off, and goes on with that of the block's tuning. One that was parked knows its
@@ -250,9 +255,7 @@ impl Detector {
         if let Some(left) = self.stream.take() {
             if self.parked.len() == PARKED_MOST {
                 let oldest = self.parked.remove(0);
-                self.counts.places_skipped += oldest.places_skipped();
-                oldest.remember(&mut self.remembered);
-                self.base_stations.extend(oldest.carriers.into_known());
+                self.retire(oldest);
             }
             self.parked.push(left);
         }
@@ -352,7 +355,7 @@ impl Detector {
     /// heard.
     pub fn restore(&mut self, state: DetectorState) {
         self.remembered = state.floors;
-        self.base_stations = state.base_stations;
+        self.base_stations = state.base_stations.into_iter().filter(LearnedPrach::is_possible).collect();
     }
 
     /// Tells it of base stations, before samples come.
@@ -548,14 +551,7 @@ impl Stream {
     fn settled_sample(&self) -> u64 {
         let grid = self.grid.as_ref().map_or(u64::MAX, GridSearch::open_since);
         let open = self.frame_start(self.segmenter.open_since().min(grid));
-        let segments = self.pending.iter().map(|s| s.region.start);
-        let faint = self
-            .faint
-            .iter()
-            .map(|f| f.start)
-            .chain(self.deep.iter().map(|_| self.deep_next))
-            .chain(self.occasions_next());
-        let waiting = segments.chain(faint).min().map_or(u64::MAX, |s| s + self.origin);
+        let waiting = self.waiting().map_or(u64::MAX, |s| s + self.origin);
         let held = self.held.iter().map(|p| p.start as u64).min().unwrap_or(u64::MAX);
         // A preamble is found from pieces that begin after it.
         open.min(waiting).min(held).saturating_sub((MARGIN_S * self.rate.0) as u64)
@@ -563,6 +559,11 @@ impl Stream {
 
     fn frame_start(&self, frame: u64) -> u64 {
         self.origin + frame * self.geometry.hop as u64
+    }
+
+    /// The sample of the recording before which what came in may be looked at: `all` of it, or what was worked on.
+    fn known(&self, all: bool) -> u64 {
+        if all { self.ring.end() } else { self.frame_start(self.frames_done) }
     }
 
     /// Whole frames that the ring holds and that were not worked on.
@@ -631,7 +632,7 @@ impl Stream {
     /// than a part of that is known then.
     fn search_faint(&mut self, sensor: &Arc<str>, swapped: &mut SwapTest, all: bool, out: &mut Vec<Burst>) {
         let margin = (FAINT_MARGIN_S * self.rate.0) as u64;
-        let known = if all { self.ring.end() } else { self.frame_start(self.frames_done) };
+        let known = self.known(all);
         let judged = self.judged(known);
         let mut waiting = std::mem::take(&mut self.faint);
         waiting.retain(|&Faint { start, count, center_hz }| {
@@ -668,9 +669,16 @@ impl Stream {
         self.places_skipped + gate + grid + self.pulses.as_ref().map_or(0, PulseSearch::overlooked)
     }
 
-    /// Where occasions of base stations are waited for, from the origin.
-    fn occasions_next(&self) -> Option<u64> {
-        self.carriers.is_any_timed().then_some(self.occasions_next)
+    /// Where the searches of every place and of base stations' occasions go on, from the origin.
+    fn searches_next(&self) -> impl Iterator<Item = u64> + '_ {
+        let deep = self.deep.iter().map(|_| self.deep_next);
+        deep.chain(self.carriers.is_any_timed().then_some(self.occasions_next))
+    }
+
+    /// The first sample, from the origin, of what waits to be judged or searched.
+    fn waiting(&self) -> Option<u64> {
+        let segments = self.pending.iter().map(|s| s.region.start);
+        segments.chain(self.faint.iter().map(|f| f.start)).chain(self.searches_next()).min()
     }
 
     /// Seconds of the stream at a sample of the recording, what was lost included: the receiver's own clock.
@@ -689,9 +697,8 @@ impl Stream {
     ) {
         let rate = self.rate.0;
         let margin = (FAINT_MARGIN_S * rate) as u64;
-        let known = if all { self.ring.end() } else { self.frame_start(self.frames_done) };
-        let held = known.saturating_sub((HELD_S * rate) as u64 / 2);
-        let end = if all { known } else { self.judged(known).max(held).saturating_sub(2 * margin) };
+        let known = self.known(all);
+        let end = if all { known } else { self.judged_or_old(known).saturating_sub(2 * margin) };
         let begin = (self.origin + self.occasions_next).max(self.ring.first() + margin);
         if end <= begin {
             return;
@@ -700,15 +707,19 @@ impl Stream {
         let (from_s, to_s) = (self.seconds_at(begin as f64), self.seconds_at(end as f64));
         let Some(prach) = &self.classifiers.prach else { return };
         let cores_of = |roots: usize| prach.seconds_of_occasion(roots);
-        let (occasions, skipped) = self.carriers.occasions((from_s, to_s), search_cores, cores_of);
+        // Put back before anything is learned.
+        let carriers = std::mem::take(&mut self.carriers);
+        let (occasions, skipped) = carriers.occasions((from_s, to_s), search_cores, cores_of);
         self.places_skipped += skipped;
+        let mut heard: Vec<Proposal> = Vec::new();
         for occasion in occasions {
             let start = occasion.start_s * rate - self.lost_before as f64;
-            let center_hz = occasion.base_station.center_hz;
+            let base_station = occasion.base_station;
             let parts = &mut self.classifiers;
-            let is_known =
-                |p: &Proposal| (p.start - start).abs() < 0.9e-3 * rate && (p.low_hz..p.high_hz).contains(&center_hz);
-            let Some(prach) = &mut parts.prach else { return };
+            let is_known = |p: &Proposal| {
+                (p.start - start).abs() < 0.9e-3 * rate && (p.low_hz..p.high_hz).contains(&base_station.center_hz)
+            };
+            let Some(prach) = &mut parts.prach else { break };
             if parts.recent_prach.iter().any(is_known) {
                 continue;
             }
@@ -717,14 +728,15 @@ impl Stream {
             parts.iq.resize((last - first) as usize, Complex32::ZERO);
             convert(self.format, self.ring.slice(first, last), &mut parts.iq);
             let snippet = Snippet { iq: &parts.iq, start: first, rate_hz: rate, center_hz: self.center.0 };
-            let sought = (occasion.roots.as_slice(), occasion.tests_an_hour);
             let place = (start, occasion.sigma_s * rate);
-            let sighting = prach.sight_known(&snippet, &self.noise, &occasion.base_station, place, sought);
-            let found = sighting.and_then(|s| prach.propose_known(&s, &snippet, &self.noise, &occasion.base_station));
-            if let Some(mut found) = found.filter(|f| parts.is_new_faint(f, first as f64 - 0.1 * rate)) {
-                self.learn(&mut found, swapped);
-                out.push(self.burst(found, sensor));
-            }
+            let sighting = prach.sight_known(&snippet, &self.noise, base_station, place, &occasion.roots);
+            let found = sighting.and_then(|s| prach.propose_known(&s, &snippet, &self.noise, base_station));
+            heard.extend(found.filter(|f| parts.is_new_faint(f, first as f64 - 0.1 * rate)));
+        }
+        self.carriers = carriers;
+        for mut found in heard {
+            self.learn(&mut found, swapped);
+            out.push(self.burst(found, sensor));
         }
     }
 
@@ -759,14 +771,17 @@ impl Stream {
         self.frame_start(self.segmenter.open_since()).min(pending).min(known)
     }
 
+    /// The same; but what is open for long is waited for no longer than its samples are kept.
+    fn judged_or_old(&self, known: u64) -> u64 {
+        self.judged(known).max(known.saturating_sub((HELD_S * self.rate.0) as u64 / 2))
+    }
+
     /// Looks everywhere for preambles that hardly show, as far as all that stands out is judged.
     fn search_everywhere(&mut self, sensor: &Arc<str>, swapped: &mut SwapTest, all: bool, out: &mut Vec<Burst>) {
         let Some(deep) = &self.deep else { return };
         let (step, window, margin) = (deep.step(), deep.window(), (FAINT_MARGIN_S * self.rate.0) as u64);
-        let known = if all { self.ring.end() } else { self.frame_start(self.frames_done) };
-        // What is open for long is waited for no longer than its samples are kept.
-        let held = known.saturating_sub((HELD_S * self.rate.0) as u64 / 2);
-        let end = if all { known } else { self.judged(known).max(held).saturating_sub(margin) };
+        let known = self.known(all);
+        let end = if all { known } else { self.judged_or_old(known).saturating_sub(margin) };
         let first = (self.origin + self.deep_next).max(self.ring.first().next_multiple_of(step));
         let count = (end + step).saturating_sub(first + window) / step;
         if count == 0 {
@@ -792,7 +807,7 @@ impl Stream {
 
     /// Lets go of faint energy where no preamble is sought any more, unless it is one.
     fn release_held(&mut self, sensor: &Arc<str>, all: bool, out: &mut Vec<Burst>) {
-        let searched = self.deep.iter().map(|_| self.deep_next).chain(self.occasions_next()).min().unwrap_or(u64::MAX);
+        let searched = self.searches_next().min().unwrap_or(u64::MAX);
         let waits = |p: &Proposal| {
             let (start, end) = (p.start - self.origin as f64, p.start + p.count - self.origin as f64);
             let is_hinted = |f: &Faint| (f.start as f64) < end && start < (f.start + f.count) as f64;
@@ -876,7 +891,7 @@ impl Stream {
         let first = all_of_it().map(|r| r.start).min().unwrap_or(self.origin);
         let last = all_of_it().map(|r| r.start + r.count).max().unwrap_or(first);
         let from = first.saturating_sub(margin).max(self.ring.first());
-        let known = if all { self.ring.end() } else { self.frame_start(self.frames_done) };
+        let known = self.known(all);
         let to = (last + margin).min(known);
         let mut proposals: Vec<Proposal> = Vec::new();
         let energy_only = config.depth == Depth::Energy || from >= to;
@@ -986,14 +1001,7 @@ impl Stream {
     fn forget(&mut self) {
         let margin = ((MARGIN_S + 14e-3) * self.rate.0) as u64;
         let next = self.frame_start(self.frames_done);
-        let faint = self
-            .faint
-            .iter()
-            .map(|f| f.start)
-            .chain(self.deep.iter().map(|_| self.deep_next))
-            .chain(self.occasions_next());
-        let waiting = self.pending.iter().map(|s| s.region.start).chain(faint).min();
-        let oldest = waiting.map_or(next, |start| start + self.origin).min(next);
+        let oldest = self.waiting().map_or(next, |start| start + self.origin).min(next);
         let bound = next.saturating_sub((HELD_S * self.rate.0) as u64);
         self.ring.forget_before(oldest.saturating_sub(margin).max(bound));
     }

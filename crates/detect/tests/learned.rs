@@ -179,3 +179,23 @@ fn silence_of_a_known_base_station_is_none() {
     send(&mut air, &base_station, (4, 0), 0.0);
     assert_eq!(preambles(air.detect().1).len(), 4);
 }
+
+/// A state is a file: what cannot be is left out, and counts that are at their end stay there.
+#[test]
+fn a_state_that_somebody_wrote_does_no_harm() {
+    let base_station = BaseStation { format: 0, roots: vec![129], n_cs: 13, offset_s: 1.3e-3 };
+    let mut air = Air::noise(RATE_HZ, LTE_HZ, seconds(3), 9);
+    send(&mut air, &base_station, (3, 0), 0.0);
+    let written = |format: u8, heard: u32| {
+        serde_json::json!({"center_hz": LTE_HZ - 90e3, "format": format, "roots": [{"root": 129, "heard": heard},
+            {"root": 60_000, "heard": heard}], "subframes": vec![heard; 20], "others": heard})
+    };
+    let all = [written(200, 1), written(0, u32::MAX)];
+    let state = serde_json::json!({"version": 1, "sensor": "test", "floors": [], "base_stations": all});
+    let (mut detector, mut out) = (Detector::new("test".into(), DetectConfig::default()), Vec::new());
+    detector.restore(serde_json::from_value(state).unwrap());
+    detector.process(&air.block(), &mut out);
+    detector.finish(&mut out);
+    let known = detector.state().base_stations;
+    assert_eq!((preambles(out).len(), known.len(), known[0].heard()), (3, 1, u32::MAX), "{known:?}");
+}

@@ -97,8 +97,13 @@ pub struct PrachFormat {
 
 impl PrachFormat {
     /// Length on air, guard time left out, in seconds.
-    pub fn seconds(&self) -> f64 {
-        f64::from(self.cp_ts + self.sequence_ts * self.repeats) / TS_PER_SECOND
+    pub const fn seconds(&self) -> f64 {
+        (self.cp_ts + self.sequence_ts * self.repeats) as f64 / TS_PER_SECOND
+    }
+
+    /// Duration of its sequence, once, in seconds.
+    pub const fn sequence_seconds(&self) -> f64 {
+        self.sequence_ts as f64 / TS_PER_SECOND
     }
 
     /// Frequency of the sequence's first subcarrier above the lower edge of the six resource blocks, in

@@ -105,10 +105,7 @@ impl PrachSearch {
         floor: &NoiseFloor,
     ) -> Option<Proposal> {
         let around = self.power_around(sighting, snippet, floor);
-        if around.level <= 0.0 {
-            return None;
-        }
-        if !around.is_steady() {
+        if around.level <= 0.0 || !around.is_steady() {
             return None;
         }
         let Span { format, start, end, offset_hz, .. } = self.likeliest_span(sighting, snippet, &around)?;

@@ -4,7 +4,7 @@
 //! told apart from what else correlates, and an energy that shows it where to look.
 
 use super::faint::FAINT_MOST_RATIO;
-use super::{FORMATS_S, N_ZC, PrachSearch, Sighting};
+use super::{N_ZC, PrachSearch, Sighting};
 use crate::candidate::{NoiseFloor, Proposal, Snippet};
 use crate::carrier::LearnedPrach;
 use cellwarden_types::Evidence;
@@ -22,8 +22,9 @@ const LAGS: f64 = 1.5 * N_ZC as f64;
 const LEAST_KNOWN_PEAK: f64 = 24.0;
 
 impl PrachSearch {
-    /// About what an occasion with so many roots costs, in seconds of a core: two transforms, the tones of an unknown root, and two
-    /// correlations for each root, as a benchmark shows them on a processor of 2021.
+    /// About what an occasion with so many roots costs, in seconds of a core: for each offset a transform, the tones of an unknown
+    /// root, and a correlation for each root. An estimate that no benchmark holds yet; the same on every machine, so that a replay
+    /// gives the same answer.
     pub fn seconds_of_occasion(&self, roots: usize) -> f64 {
         OFFSETS.len() as f64 * (1e-8 * self.window as f64 + 1e-4 + 1.2e-5 * roots as f64)
     }
@@ -36,17 +37,17 @@ impl PrachSearch {
         floor: &NoiseFloor,
         base_station: &LearnedPrach,
         (start, sigma): (f64, f64),
-        (roots, tests_an_hour): (&[u16], f64),
+        roots: &[u16],
     ) -> Option<Sighting> {
         let bin_hz = self.rate_hz / self.window as f64;
         let lowest =
             (base_station.center_hz - snippet.center_hz) / bin_hz + (self.window / 2) as f64 - (N_ZC / 2) as f64;
         let first = usize::try_from(lowest.round() as i64).ok().filter(|f| f + N_ZC <= self.window)?;
         let part = lowest - lowest.round();
-        let peaks = tests_an_hour * OFFSETS.len() as f64 * roots.len() as f64 * LAGS;
+        let peaks = 3600.0 * base_station.occasions_a_second() * OFFSETS.len() as f64 * roots.len() as f64 * LAGS;
         let least = (peaks / FALSE_AN_HOUR).ln().max(LEAST_KNOWN_PEAK) as f32;
         self.sum_noise(snippet.center_hz, floor);
-        let seconds = FORMATS_S[usize::from(base_station.format.min(3))];
+        let seconds = base_station.seconds();
         let whole = (seconds * self.rate_hz) as usize;
         let prefix = whole % self.window;
         // All of it where it is known to a part of its prefix; else windows of which one lies in it.
@@ -88,7 +89,7 @@ impl PrachSearch {
         base_station: &LearnedPrach,
     ) -> Option<Proposal> {
         let around = self.power_around(sighting, snippet, floor);
-        let seconds = FORMATS_S[usize::from(base_station.format.min(3))];
+        let seconds = base_station.seconds();
         let span = self.likeliest_span(sighting, snippet, &around)?;
         let evidence = Evidence::new("known_base_station", f64::from(base_station.heard()), 2.0);
         let edges = (span.start, span.start + seconds * around.rate_hz, seconds);

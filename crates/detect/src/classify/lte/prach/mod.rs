@@ -18,18 +18,19 @@ use self::timing::Span;
 use crate::candidate::{NoiseFloor, Proposal, Snippet};
 use crate::channelize::{ChannelBuffers, Channelizer};
 use crate::fft;
+use cellwarden_standards::lte::{PRACH_FORMATS, PRACH_HZ, PRACH_N_ZC};
 use cellwarden_types::{Detail, Evidence, Kind, Standard};
 use num_complex::Complex32;
 use rustfft::Fft;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Length of the sequence, and its subcarriers (TS 36.211 table 5.7.2-1).
-pub const N_ZC: usize = 839;
+/// Length of the sequence, and its subcarriers.
+pub const N_ZC: usize = PRACH_N_ZC as usize;
 /// Length of the sequence without its prefix: the inverse of the subcarriers' 1.25 kHz.
-const SEQUENCE_S: f64 = 800e-6;
+const SEQUENCE_S: f64 = PRACH_FORMATS[0].sequence_seconds();
 /// Half of the six resource blocks.
-const HALF_WIDTH_HZ: f64 = 540e3;
+const HALF_WIDTH_HZ: f64 = PRACH_HZ / 2.0;
 /// Windows follow each other in so many seconds: at worst 80 % of a format-0 sequence lies in one.
 const HOP_S: f64 = 0.25e-3;
 /// A cheaper transform, longer than the sequence, is asked first; a tone between its bins shows this much of itself at the
@@ -49,7 +50,8 @@ const LEAST_PEAK: f32 = 45.0;
 const LEAST_SHARE: f32 = 0.1;
 const LEAST_GATHERED: f32 = 0.5;
 /// Formats 0 to 3: cyclic prefix and sequence, in seconds (TS 36.211 table 5.7.1-1).
-const FORMATS_S: [f64; 4] = [903.125e-6, 1_484.375e-6, 1_803.125e-6, 2_284.375e-6];
+const FORMATS_S: [f64; 4] =
+    [PRACH_FORMATS[0].seconds(), PRACH_FORMATS[1].seconds(), PRACH_FORMATS[2].seconds(), PRACH_FORMATS[3].seconds()];
 /// Lags at which the correlation is sampled.
 const LAG_POINTS: usize = 2048;
 /// Points of a short transform.
@@ -212,8 +214,6 @@ impl PrachSearch {
     fn look(&mut self, snippet: &Snippet<'_>, at: usize, sightings: &mut Vec<Sighting>) {
         let n = self.window;
         self.load(&snippet.iq[at..at + n], 0.0);
-        let bin_hz = self.rate_hz / n as f64;
-        let hz_of = |bin: f64| snippet.center_hz + (bin - (n / 2) as f64) * bin_hz;
         // Places where 839 bins hold more than the floor, those with the most energy first: the ratio would draw them away
         // from where the floor is high, as it is at the radio's DC.
         let step = 4;
@@ -254,10 +254,7 @@ impl PrachSearch {
                 (if moved[0].peak > moved[1].peak { moved[0] } else { moved[1] }, 0.5)
             };
             if is_whole(&found) {
-                let center_hz = hz_of(found.first as f64 + offset + (N_ZC / 2) as f64);
-                let (root, lag, peak) = (found.root, found.lag, found.peak);
-                let window_start = snippet.start + at as u64;
-                sightings.push(Sighting { window_start, center_hz, root, lag, peak, ratio, excess });
+                sightings.push(Sighting { ratio, excess, ..self.sighting(found, snippet, at, offset) });
             }
         }
     }
@@ -297,16 +294,13 @@ impl PrachSearch {
             let reach = NEAR_EDGES_S * around.rate_hz;
             (span.start - start).abs() < reach && (span.end - end).abs() < reach
         };
-        Some(match self.likeliest_span(sighting, snippet, &around).filter(near) {
-            Some(Span { format, start, end, offset_hz, .. }) => {
-                let length = (end - start) / around.rate_hz;
-                self.proposal(&sighting.moved(offset_hz), &around, (start, end, length), format, Some(misfit))
-            }
-            None => {
-                let length = if fits { nominal } else { seconds };
-                self.proposal(sighting, &around, (start, end, length), format, Some(misfit))
-            }
-        })
+        let length = if fits { nominal } else { seconds };
+        let (offset_hz, format, start, end, length) = match self.likeliest_span(sighting, snippet, &around).filter(near)
+        {
+            Some(s) => (s.offset_hz, s.format, s.start, s.end, (s.end - s.start) / around.rate_hz),
+            None => (0.0, format, start, end, length),
+        };
+        Some(self.proposal(&sighting.moved(offset_hz), &around, (start, end, length), format, Some(misfit)))
     }
 
     /// What is said of a preamble from `start` to `end` of the power around it, `length` seconds long.

@@ -142,7 +142,8 @@ impl PrachSearch {
     pub(super) fn correlate(&mut self, first: usize, root: usize) -> Match {
         self.padded.fill(Complex32::ZERO);
         let mut energy = 0.0;
-        let reference = self.references.entry(root).or_insert_with(|| spectrum_of_root(root, self.tones.as_ref()));
+        self.reference(root);
+        let reference = &self.references[&root];
         for ((p, x), r) in self.padded.iter_mut().zip(&self.spectrum[first..first + N_ZC]).zip(reference.iter()) {
             *p = x * r;
             energy += p.norm_sqr();
