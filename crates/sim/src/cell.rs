@@ -5,9 +5,10 @@ mod ltem;
 mod nbiot;
 mod nr;
 
-use crate::activity::{Emission, MakeWave, Sender, streams};
+use crate::activity::{Emission, LTE_EIRP_DBM, LTE_MAX_DBM, MakeWave, Sender, streams};
 use crate::frontend::stream;
 use crate::scene::{Phone, PhoneActivity, Scene, Station, StationKind};
+use crate::wave::{MakeOfdm, Wave};
 use cellwarden_standards::lte::TS_PER_SECOND;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -108,6 +109,27 @@ impl<'a> Member<'a> {
     /// The first unit of length `unit_s` since frame 0 that begins, at the phone, when the activity has.
     fn first_unit(&self, unit_s: f64) -> i64 {
         ((self.phone.start_s - self.station.frame_zero_s - self.delay_s) / unit_s).ceil() as i64
+    }
+
+    /// What it sends with, `lower_db` below its level, which counts for six resource blocks: power control keeps the density, `share_db`
+    /// is how much more is filled. TS 36.213 clause 5.1.1, TS 38.213 clause 7.1.1.
+    fn eirp_dbm(&self, share_db: f64, lower_db: f64) -> f64 {
+        let level_dbm = self.phone.eirp_dbm.unwrap_or(LTE_EIRP_DBM);
+        (level_dbm + share_db).min(level_dbm.max(LTE_MAX_DBM)) - lower_db
+    }
+
+    /// An emission of this phone that OFDM makes.
+    fn ofdm(
+        &mut self,
+        label: &'static str,
+        start_s: f64,
+        edges: (f64, f64),
+        eirp_dbm: f64,
+        notes: Vec<(&'static str, Value)>,
+        make: MakeOfdm,
+    ) -> Emission {
+        let duration_s = make().seconds();
+        self.emission(label, (start_s, duration_s), edges, eirp_dbm, notes, Box::new(move || Wave::Ofdm(make())))
     }
 
     /// An emission of this phone.

@@ -3,8 +3,8 @@
 mod station;
 
 pub use station::{
-    BaseStation, HoppingKind, LteStation, NbiotStation, NprachFile, NrStation, PrachFile, PuschFile, SrsFile, Station,
-    StationKind, StationStandard, Tdd,
+    BaseStation, HoppingKind, LteStation, NprachFile, NrStation, PrachFile, PuschFile, SrsFile, Station, StationKind,
+    StationStandard, Tdd,
 };
 
 use crate::SimError;

@@ -2,10 +2,10 @@
 //! networks; each schedule says which.
 
 use super::{Member, Occupancy};
-use crate::activity::{Emission, LTE_EIRP_DBM, LTE_MAX_DBM, SUBFRAME_S};
+use crate::activity::{Emission, SUBFRAME_S};
 use crate::scene::{LteStation, PhoneActivity};
+use crate::wave::MakeOfdm;
 use crate::wave::lte as lte_wave;
-use crate::wave::{Wave, lte::OfdmBurst};
 use cellwarden_standards::lte::{self, Srs};
 use cellwarden_types::db;
 use rand::{Rng, SeedableRng};
@@ -55,6 +55,60 @@ pub(super) struct LteMember<'a> {
     srs_shift: usize,
     /// How it sounds, with the subframe within the period; nothing where it does not.
     srs: Option<(Srs, i64, i64)>,
+}
+
+/// Adds what fills `count` resource blocks from `first` on.
+pub(super) fn push(
+    member: &mut Member<'_>,
+    label: &'static str,
+    (start_s, lower_db): (f64, f64),
+    (first, count): (u16, u16),
+    notes: Vec<(&'static str, Value)>,
+    make: MakeOfdm,
+    out: &mut Vec<Emission>,
+) {
+    let edge = |block| lte_wave::block_edge_hz(block, member.station.blocks);
+    let edges = (edge(first), edge(first + count));
+    let eirp_dbm = member.eirp_dbm(db(f64::from(count) / f64::from(lte::PRACH_BLOCKS)), lower_db);
+    out.push(member.ofdm(label, start_s, edges, eirp_dbm, notes, make));
+}
+
+/// One of a base station's 64 preambles.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Preamble {
+    pub(super) format: lte::PrachFormat,
+    index: usize,
+    root: usize,
+    shift: usize,
+}
+
+impl Preamble {
+    /// The one that the scene names, or any.
+    pub(super) fn draw(member: &mut Member<'_>, cell: &LteStation) -> Self {
+        let drawn = member.rng.random_range(0..lte::PRACH_PREAMBLES);
+        let index = member.phone.preamble.map_or(drawn, usize::from);
+        let (root, shift) = lte::prach_preamble(cell.root_index, cell.n_cs, index);
+        Self { format: *cell.prach.preamble(), index, root, shift }
+    }
+
+    /// What the truth says of it.
+    pub(super) fn notes(&self, member: &Member<'_>, subframe: i64, attempt: u32) -> Vec<(&'static str, Value)> {
+        vec![
+            ("format", self.format.format.into()),
+            ("preamble", self.index.into()),
+            ("root", self.root.into()),
+            ("cyclic_shift", self.shift.into()),
+            ("frame", subframe.div_euclid(10).rem_euclid(1024).into()),
+            ("subframe", subframe.rem_euclid(10).into()),
+            ("attempt", attempt.into()),
+            ("distance_m", (member.distance_m.round() as i64).into()),
+        ]
+    }
+
+    /// Its wave, from resource block `first` of a carrier of `carrier` on.
+    pub(super) fn wave(self, first: u16, carrier: u16) -> MakeOfdm {
+        Box::new(move || lte_wave::prach(&self.format, (self.root, self.shift), (first, carrier)))
+    }
 }
 
 impl<'a> LteMember<'a> {
@@ -319,46 +373,14 @@ impl<'a> LteMember<'a> {
         }
     }
 
-    fn push(
-        &mut self,
-        label: &'static str,
-        (start_s, lower_db): (f64, f64),
-        (first, count): (u16, u16),
-        notes: Vec<(&'static str, Value)>,
-        make: impl Fn() -> OfdmBurst + Send + Sync + 'static,
-        out: &mut Vec<Emission>,
-    ) {
-        let edge = |block| lte_wave::block_edge_hz(block, self.member.station.blocks);
-        let edges = (edge(first), edge(first + count));
-        let eirp_dbm = self.member.phone.eirp_dbm.unwrap_or(LTE_EIRP_DBM);
-        // Power control keeps the density: TS 36.213 clause 5.1.1.
-        let scaled_dbm = eirp_dbm + db(f64::from(count) / f64::from(lte::PRACH_BLOCKS));
-        let eirp_dbm = scaled_dbm.min(eirp_dbm.max(LTE_MAX_DBM)) - lower_db;
-        let duration_s = make().seconds();
-        let wave = Box::new(move || Wave::Ofdm(make()));
-        out.push(self.member.emission(label, (start_s, duration_s), edges, eirp_dbm, notes, wave));
-    }
-
     fn prach(&mut self, subframe: i64, attempt: u32, attempts: u32, out: &mut Vec<Emission>) {
-        let format = *self.cell.prach.preamble();
-        let drawn = self.member.rng.random_range(0..lte::PRACH_PREAMBLES);
-        let preamble = self.member.phone.preamble.map_or(drawn, usize::from);
-        let (root, shift) = lte::prach_preamble(self.cell.root_index, self.cell.n_cs, preamble);
-        let (first, carrier) = (self.cell.prach_block, self.member.station.blocks);
-        let notes = vec![
-            ("format", format.format.into()),
-            ("preamble", preamble.into()),
-            ("root", root.into()),
-            ("cyclic_shift", shift.into()),
-            ("frame", subframe.div_euclid(10).rem_euclid(1024).into()),
-            ("subframe", subframe.rem_euclid(10).into()),
-            ("attempt", attempt.into()),
-            ("distance_m", (self.member.distance_m.round() as i64).into()),
-        ];
+        let preamble = Preamble::draw(&mut self.member, &self.cell);
         let lower_db = self.member.lower_db(self.cell.ramp_db, attempt, attempts);
-        let make = move || lte_wave::prach(&format, (root, shift), (first, carrier));
+        let place = (self.cell.prach_block, lte::PRACH_BLOCKS);
+        let notes = preamble.notes(&self.member, subframe, attempt);
+        let make = preamble.wave(place.0, self.member.station.blocks);
         let start = (self.start_s(subframe), lower_db);
-        self.push("lte/prach", start, (first, lte::PRACH_BLOCKS), notes, make, out);
+        push(&mut self.member, "lte/prach", start, place, notes, make, out);
     }
 
     /// First blocks in both slots of a free place for a PUSCH; a smaller one where there is none.
@@ -443,13 +465,13 @@ impl<'a> LteMember<'a> {
                 whole.symbols.extend(slot(1, lte::SLOT_TS, &mut rng).symbols);
                 whole
             };
-            self.push("lte/pusch", (start_s, 0.0), (firsts[0], count), notes, make, out);
+            push(&mut self.member, "lte/pusch", (start_s, 0.0), (firsts[0], count), notes, Box::new(make), out);
         } else {
             for (half, first) in firsts.into_iter().enumerate() {
                 let seed = seed ^ half as u64;
                 let make = move || slot(half, 0, &mut ChaCha8Rng::seed_from_u64(seed));
                 let at = (start_s + half as f64 * SUBFRAME_S / 2.0, 0.0);
-                self.push("lte/pusch", at, (first, count), notes.clone(), make, out);
+                push(&mut self.member, "lte/pusch", at, (first, count), notes.clone(), Box::new(make), out);
             }
         }
     }
@@ -471,7 +493,15 @@ impl<'a> LteMember<'a> {
             };
             let name = if format == Pucch::Format1 { "1" } else { "2" };
             let start_s = self.start_s(subframe) - self.advance_s + f64::from(slot) * SUBFRAME_S / 2.0;
-            self.push("lte/pucch", (start_s, 0.0), (block, 1), vec![("format", name.into())], make, out);
+            push(
+                &mut self.member,
+                "lte/pucch",
+                (start_s, 0.0),
+                (block, 1),
+                vec![("format", name.into())],
+                Box::new(make),
+                out,
+            );
         }
     }
 
@@ -484,7 +514,15 @@ impl<'a> LteMember<'a> {
         let make = move || lte_wave::srs((first, count, carrier), srs.comb, (u, shift));
         let last_symbol_ts = lte::SLOT_TS + lte::symbol_start_ts(lte::SLOT_SYMBOLS - 1);
         let start_s = self.start_s(subframe) - self.advance_s + f64::from(last_symbol_ts) / lte::TS_PER_SECOND;
-        self.push("lte/srs", (start_s, 0.0), (first, count), vec![("comb", srs.comb.into())], make, out);
+        push(
+            &mut self.member,
+            "lte/srs",
+            (start_s, 0.0),
+            (first, count),
+            vec![("comb", srs.comb.into())],
+            Box::new(make),
+            out,
+        );
     }
 }
 

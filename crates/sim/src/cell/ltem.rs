@@ -1,18 +1,15 @@
 //! LTE-M machines on the carrier of an LTE base station: a PUSCH or a preamble sent several times over, within a
 //! narrowband of six blocks.
 
-use super::lte::MOST_ADVANCE;
+use super::lte::{MOST_ADVANCE, Preamble, push};
 use super::{Member, Occupancy};
-use crate::activity::{Emission, LTE_EIRP_DBM, LTE_MAX_DBM, SUBFRAME_S};
+use crate::activity::{Emission, SUBFRAME_S};
 use crate::scene::{LteStation, PhoneActivity};
 use crate::wave::lte as lte_wave;
 use crate::wave::lte::OfdmBurst;
-use crate::wave::{MakeOfdm, Wave};
 use cellwarden_standards::lte;
-use cellwarden_types::db;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde_json::Value;
 
 /// An LTE-M machine.
 pub(super) struct LtemMember<'a> {
@@ -69,32 +66,10 @@ impl<'a> LtemMember<'a> {
         self.member.station.frame_zero_s + subframe as f64 * SUBFRAME_S + self.member.delay_s
     }
 
-    fn push(
-        &mut self,
-        label: &'static str,
-        (start_s, lower_db): (f64, f64),
-        (first, count): (u16, u16),
-        notes: Vec<(&'static str, Value)>,
-        make: MakeOfdm,
-        out: &mut Vec<Emission>,
-    ) {
-        let edge = |block| lte_wave::block_edge_hz(block, self.member.station.blocks);
-        let edges = (edge(first), edge(first + count));
-        let eirp_dbm = self.member.phone.eirp_dbm.unwrap_or(LTE_EIRP_DBM);
-        let scaled_dbm = eirp_dbm + db(f64::from(count) / f64::from(lte::PRACH_BLOCKS));
-        let eirp_dbm = scaled_dbm.min(eirp_dbm.max(LTE_MAX_DBM)) - lower_db;
-        let duration_s = make().seconds();
-        let wave = Box::new(move || Wave::Ofdm(make()));
-        out.push(self.member.emission(label, (start_s, duration_s), edges, eirp_dbm, notes, wave));
-    }
-
     /// The same preamble on so many occasions in a row. Returns when the last ends. TS 36.211 clause 5.7.1.
     fn preamble(&mut self, from: i64, end: i64, (attempt, attempts): (u32, u32), out: &mut Vec<Emission>) -> i64 {
-        let format = *self.cell.prach.preamble();
-        let drawn = self.member.rng.random_range(0..lte::PRACH_PREAMBLES);
-        let preamble = self.member.phone.preamble.map_or(drawn, usize::from);
-        let (root, shift) = lte::prach_preamble(self.cell.root_index, self.cell.n_cs, preamble);
-        let (first, carrier) = (self.cell.prach_block, self.member.station.blocks);
+        let preamble = Preamble::draw(&mut self.member, &self.cell);
+        let place = (self.cell.prach_block, lte::PRACH_BLOCKS);
         let mut at = from;
         for repetition in 0..self.repetitions {
             while !self.cell.prach.is_occasion(at) {
@@ -103,21 +78,12 @@ impl<'a> LtemMember<'a> {
             if at >= end {
                 return at;
             }
-            let notes = vec![
-                ("format", format.format.into()),
-                ("preamble", preamble.into()),
-                ("root", root.into()),
-                ("cyclic_shift", shift.into()),
-                ("frame", at.div_euclid(10).rem_euclid(1024).into()),
-                ("subframe", at.rem_euclid(10).into()),
-                ("attempt", attempt.into()),
-                ("repetition", repetition.into()),
-                ("distance_m", (self.member.distance_m.round() as i64).into()),
-            ];
-            let make = move || lte_wave::prach(&format, (root, shift), (first, carrier));
+            let mut notes = preamble.notes(&self.member, at, attempt);
+            notes.push(("repetition", repetition.into()));
+            let make = preamble.wave(place.0, self.member.station.blocks);
             let start = (self.start_s(at), self.member.lower_db(self.cell.ramp_db, attempt, attempts));
-            self.push("ltem/prach", start, (first, lte::PRACH_BLOCKS), notes, Box::new(make), out);
-            at += i64::from(format.subframes);
+            push(&mut self.member, "ltem/prach", start, place, notes, make, out);
+            at += i64::from(preamble.format.subframes);
         }
         at
     }
@@ -166,7 +132,7 @@ impl<'a> LtemMember<'a> {
         };
         let notes = vec![("repetitions", self.repetitions.into())];
         let start_s = self.start_s(at) - self.advance_s;
-        self.push("ltem/pusch", (start_s, 0.0), (first, count), notes, Box::new(make), out);
+        push(&mut self.member, "ltem/pusch", (start_s, 0.0), (first, count), notes, Box::new(make), out);
         at + length
     }
 }

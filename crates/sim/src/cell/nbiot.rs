@@ -1,11 +1,11 @@
 //! NB-IoT machines of a base station.
 
 use super::{Member, Occupancy};
-use crate::activity::{Emission, LTE_EIRP_DBM, LTE_MAX_DBM};
-use crate::scene::{NbiotStation, PhoneActivity};
+use crate::activity::Emission;
+use crate::scene::{NprachFile, PhoneActivity};
+use crate::wave::MakeOfdm;
 use crate::wave::nbiot as nbiot_wave;
 use crate::wave::nbiot::{Npusch, TonePhase};
-use crate::wave::{MakeOfdm, Wave};
 use cellwarden_standards::lte::TS_PER_SECOND;
 use cellwarden_standards::nbiot::{self, Tones};
 use rand::Rng;
@@ -19,12 +19,12 @@ const MOST_ADVANCE: f64 = 1536.0;
 /// An NB-IoT machine.
 pub(super) struct NbiotMember<'a> {
     member: Member<'a>,
-    cell: NbiotStation,
+    cell: NprachFile,
     advance_s: f64,
 }
 
 impl<'a> NbiotMember<'a> {
-    pub(super) fn new(member: Member<'a>, cell: NbiotStation) -> Self {
+    pub(super) fn new(member: Member<'a>, cell: NprachFile) -> Self {
         let advance_s = member.advance_s(16.0, MOST_ADVANCE);
         Self { member, cell, advance_s }
     }
@@ -71,11 +71,9 @@ impl<'a> NbiotMember<'a> {
         make: MakeOfdm,
         out: &mut Vec<Emission>,
     ) {
-        let eirp_dbm = self.member.phone.eirp_dbm.unwrap_or(LTE_EIRP_DBM);
-        let eirp_dbm = eirp_dbm.min(eirp_dbm.max(LTE_MAX_DBM)) - lower_db;
-        let duration_s = make().seconds();
-        let wave = Box::new(move || Wave::Ofdm(make()));
-        out.push(self.member.emission(label, (start_s, duration_s), edges, eirp_dbm, notes, wave));
+        // Its few subcarriers have all of it.
+        let eirp_dbm = self.member.eirp_dbm(0.0, lower_db);
+        out.push(self.member.ofdm(label, start_s, edges, eirp_dbm, notes, make));
     }
 
     /// A preamble with its repetitions, as many emissions as it has parts between gaps. Returns when it ends.
@@ -171,7 +169,7 @@ impl<'a> NbiotMember<'a> {
     }
 }
 
-impl NbiotStation {
+impl NprachFile {
     /// The first millisecond from `from` on that a preamble may begin in. TS 36.211 clause 10.1.6.1.
     pub(super) fn next_start(&self, from: i64) -> i64 {
         let period = i64::from(self.period_ms);

@@ -1,7 +1,7 @@
 //! NR phones of a base station, and what the base station itself sends where it shares their band.
 
 use super::{LIGHT, Member, Occupancy};
-use crate::activity::{Emission, LTE_EIRP_DBM, LTE_MAX_DBM, Sender, streams};
+use crate::activity::{Emission, Sender, streams};
 use crate::frontend::stream;
 use crate::scene::{NrStation, PhoneActivity, Scene, Station};
 use crate::wave::lte::{Modulation, OfdmBurst};
@@ -220,12 +220,8 @@ impl<'a> NrMember<'a> {
         make: MakeOfdm,
         out: &mut Vec<Emission>,
     ) {
-        let eirp_dbm = self.member.phone.eirp_dbm.unwrap_or(LTE_EIRP_DBM);
-        // Power control keeps the density. TS 38.213 clause 7.1.1.
-        let scaled_dbm = (eirp_dbm + db((edges.1 - edges.0) / REFERENCE_HZ)).min(eirp_dbm.max(LTE_MAX_DBM)) - lower_db;
-        let duration_s = make().seconds();
-        let wave = Box::new(move || Wave::Ofdm(make()));
-        out.push(self.member.emission(label, (start_s, duration_s), edges, scaled_dbm, notes, wave));
+        let eirp_dbm = self.member.eirp_dbm(db((edges.1 - edges.0) / REFERENCE_HZ), lower_db);
+        out.push(self.member.ofdm(label, start_s, edges, eirp_dbm, notes, make));
     }
 
     fn edges(&self, first: u16, count: u16) -> (f64, f64) {

@@ -225,7 +225,7 @@ pub enum StationKind {
     /// NR.
     Nr(NrStation),
     /// NB-IoT.
-    Nbiot(NbiotStation),
+    Nbiot(NprachFile),
 }
 
 impl StationKind {
@@ -387,26 +387,7 @@ impl Tdd {
     }
 }
 
-/// What an NB-IoT base station configures.
-#[derive(Clone, Copy, Debug)]
-pub struct NbiotStation {
-    /// Preamble format.
-    pub format: u8,
-    /// From one start of preambles to the next.
-    pub period_ms: u16,
-    /// The first, after the start of frame 0.
-    pub start_ms: u16,
-    /// Lowest subcarrier of preambles, of 3.75 kHz.
-    pub offset: u8,
-    /// How many they have.
-    pub subcarriers: u8,
-    /// Repetitions of a preamble.
-    pub repetitions: u16,
-    /// Step from preamble to preamble.
-    pub ramp_db: f64,
-}
-
-impl NbiotStation {
+impl NprachFile {
     /// Milliseconds that a preamble takes with its repetitions and gaps, rounded up.
     pub fn length_ms(&self) -> i64 {
         let group_ts = nbiot::nprach_cp_ts(self.format) + nbiot::NPRACH_SEQUENCE_TS;
@@ -661,8 +642,8 @@ fn nbiot_station(written: &BaseStation) -> Result<Checked, String> {
         (None, Some(hz)) => (hz.0, None),
         _ => return Err("NB-IoT wants an earfcn or a center, not both".to_owned()),
     };
-    let NprachFile { format, period_ms, start_ms, offset, subcarriers, repetitions, ramp_db } = written.nprach;
-    let station = NbiotStation { format, period_ms, start_ms, offset, subcarriers, repetitions, ramp_db };
+    let station = written.nprach;
+    let NprachFile { format, period_ms, start_ms, offset, subcarriers, repetitions, ramp_db } = station;
     let limits = [
         (written.cell_id <= lte::MAX_CELL_ID, "cell_id must be 0 to 503"),
         (format < 2, "nprach.format must be 0 or 1"),

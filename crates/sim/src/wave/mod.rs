@@ -86,3 +86,11 @@ pub(crate) fn mix(samples: &mut [Complex32], hz: f64, step_s: f64, turns: f64) {
 pub(crate) fn raised_cosine(x: f64) -> f64 {
     0.5 - 0.5 * (std::f64::consts::PI * x.clamp(0.0, 1.0)).cos()
 }
+
+/// What a burst is at `count` moments from `start_s` on, `rate` a second.
+#[cfg(test)]
+fn rendered(burst: &lte::OfdmBurst, start_s: f64, rate: f64, count: usize) -> Vec<num_complex::Complex<f64>> {
+    let mut out = vec![Complex32::default(); count];
+    burst.render(start_s, 1.0 / rate, &mut out);
+    out.iter().map(|x| num_complex::Complex::new(f64::from(x.re), f64::from(x.im))).collect()
+}

@@ -142,15 +142,9 @@ impl Npusch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use num_complex::Complex32;
+    use crate::wave::rendered;
 
     const TS: f64 = 1.0 / 30.72e6;
-
-    fn rendered(burst: &OfdmBurst, start_s: f64, rate: f64, count: usize) -> Vec<Complex<f64>> {
-        let mut out = vec![Complex32::default(); count];
-        burst.render(start_s, 1.0 / rate, &mut out);
-        out.iter().map(|x| Complex::new(f64::from(x.re), f64::from(x.im))).collect()
-    }
 
     /// Frequency by the turn from sample to sample.
     fn frequency_hz(x: &[Complex<f64>], rate: f64) -> f64 {

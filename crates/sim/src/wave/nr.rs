@@ -212,17 +212,12 @@ pub fn downlink(grid: &Grid, count: u32, loads: &[(u16, u16)], rng: &mut impl Rn
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wave::rendered;
     use cellwarden_standards::nr::NrPrachFormat;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
     const TS: f64 = 1.0 / 30.72e6;
-
-    fn rendered(burst: &OfdmBurst, start_s: f64, rate: f64, count: usize) -> Vec<Complex<f64>> {
-        let mut out = vec![Complex32::default(); count];
-        burst.render(start_s, 1.0 / rate, &mut out);
-        out.iter().map(|x| Complex::new(f64::from(x.re), f64::from(x.im))).collect()
-    }
 
     fn power(x: &[Complex<f64>]) -> f64 {
         x.iter().map(|x| x.norm_sqr()).sum::<f64>() / x.len() as f64
