@@ -6,12 +6,12 @@
 //! What stands out is a hint where to look, and proves nothing.
 
 use crate::config::FrameGeometry;
+use crate::steps::{STEP_S, StepSums};
 
 /// Width of the 839 subcarriers, and length of the sequence without its prefix.
 const WIDTH_HZ: f64 = 839.0 * 1250.0;
 const LENGTH_S: f64 = 0.8e-3;
-/// Windows begin this often, and this far apart in frequency: a preamble loses 7 % of itself at worst.
-const STEP_S: f64 = 0.1e-3;
+/// Windows begin at each step, and this far apart in frequency: a preamble loses 7 % of itself at worst.
 const STEP_HZ: f64 = 60e3;
 /// Standard deviations over what is usual at a place that are worth a look. Noise passes 4 a hundred times a second on 20
 /// MHz, 4.5 ten times.
@@ -48,8 +48,8 @@ pub struct Hint {
 pub struct PreambleGate {
     bins: usize,
     bin_hz: f64,
-    /// Frames in a step, steps in a window.
-    step_frames: usize,
+    sums_of_rows: StepSums,
+    /// Steps in a window.
     window_steps: usize,
     /// Bins from one window to the next, strides in a window, and how many windows lie side by side.
     stride: usize,
@@ -60,14 +60,9 @@ pub struct PreambleGate {
     /// By step, the oldest first: power over the floor of each bin, summed over the step's frames; the first is `first_step`.
     steps: Vec<f32>,
     first_step: u64,
-    /// Frames of a step that is not whole, and how many there are.
-    begun: Vec<f32>,
-    begun_frames: usize,
     /// What is usual at each place, and of how many windows it is the mean.
     usual: Vec<f32>,
     seen: f64,
-    /// One over the floor.
-    inverse: Vec<f32>,
     /// Of the window that is judged: power over the floor of each bin, its running sums by stride, and how much each place
     /// is over what is usual.
     columns: Vec<f32>,
@@ -92,7 +87,8 @@ impl PreambleGate {
         if wide < PARTS || wide > strides {
             return None;
         }
-        let step_frames = ((STEP_S / frame_s).round() as usize).max(1);
+        let sums_of_rows = StepSums::new(bins, frame_s);
+        let step_frames = sums_of_rows.frames();
         let window_steps = (LENGTH_S / (step_frames as f64 * frame_s)).round() as usize;
         let places = strides - wide + 1;
         // Independent values: what half-overlapping Hann windows leave of time and bandwidth.
@@ -101,7 +97,7 @@ impl PreambleGate {
         Some(Self {
             bins,
             bin_hz,
-            step_frames,
+            sums_of_rows,
             window_steps,
             stride,
             wide,
@@ -109,11 +105,8 @@ impl PreambleGate {
             sigma: (1.0 / values.sqrt()) as f32,
             steps: Vec::with_capacity(most_steps * bins),
             first_step: 0,
-            begun: vec![0.0; bins],
-            begun_frames: 0,
             usual: vec![0.0; places],
             seen: 0.0,
-            inverse: vec![0.0; bins],
             columns: vec![0.0; bins],
             sums: vec![0.0; strides + 1],
             over: vec![0.0; places],
@@ -132,29 +125,20 @@ impl PreambleGate {
 
     /// Frames in a window.
     pub fn window_frames(&self) -> usize {
-        self.window_steps * self.step_frames
+        self.window_steps * self.sums_of_rows.frames()
     }
 
     /// Begins anew with frame 0: something is missing before it. What is usual stays.
     pub fn begin(&mut self) {
         self.steps.clear();
-        self.begun.fill(0.0);
-        (self.first_step, self.begun_frames) = (0, 0);
+        self.sums_of_rows.begin();
+        self.first_step = 0;
         self.last.clear();
     }
 
     /// Takes the next rows, `[frames][bins]`, and adds the places that are worth a look.
     pub fn process(&mut self, rows: &[f32], floor: &[f32], out: &mut Vec<Hint>) {
-        self.inverse.iter_mut().zip(floor).for_each(|(i, f)| *i = 1.0 / f.max(f32::MIN_POSITIVE));
-        for row in rows.chunks_exact(self.bins) {
-            self.begun.iter_mut().zip(row).for_each(|(sum, p)| *sum += p);
-            self.begun_frames += 1;
-            if self.begun_frames == self.step_frames {
-                self.steps.extend(self.begun.iter().zip(&self.inverse).map(|(sum, i)| sum * i));
-                self.begun.fill(0.0);
-                self.begun_frames = 0;
-            }
-        }
+        self.sums_of_rows.take(rows, floor, (1.0, f32::INFINITY), &mut self.steps);
         let windows = (self.steps.len() / self.bins + 1).saturating_sub(self.window_steps);
         self.found.clear();
         for window in 0..windows {
@@ -255,7 +239,7 @@ impl PreambleGate {
             self.last.push((step, place));
             let middle = (place * self.stride) as f64 + ((self.wide * self.stride) as f64 - 1.0) / 2.0;
             out.push(Hint {
-                frame: step * self.step_frames as u64,
+                frame: step * self.sums_of_rows.frames() as u64,
                 offset_hz: (middle - (self.bins / 2) as f64) * self.bin_hz,
                 sigmas,
             });
@@ -270,30 +254,14 @@ impl PreambleGate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::{Rng, SeedableRng};
+    use crate::steps::noise_rows;
+    use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
     const RATE_HZ: f64 = 10e6;
 
     fn geometry() -> FrameGeometry {
         FrameGeometry::for_rate(RATE_HZ)
-    }
-
-    /// Rows of noise whose values are as independent as those of half-overlapping Hann windows: pairs of bins are summed.
-    fn noise(rng: &mut ChaCha8Rng, frames: usize) -> Vec<f32> {
-        let n = geometry().n_fft;
-        let mut rows = Vec::with_capacity(frames * n);
-        for _ in 0..frames {
-            let mut value = || -rng.random::<f32>().max(1e-9).ln();
-            let mut before = value();
-            rows.extend((0..n).map(|_| {
-                let next = value();
-                let sum = 0.5 * (before + next);
-                before = next;
-                sum
-            }));
-        }
-        rows
     }
 
     #[test]
@@ -304,7 +272,7 @@ mod tests {
         let floor = vec![0.95; geometry.n_fft];
         let (mut hints, mut found, mut all) = (Vec::new(), 0, 0);
         for chunk in 0..100 {
-            let mut rows = noise(&mut rng, geometry.chunk_frames);
+            let mut rows = noise_rows(&mut rng, geometry.chunk_frames, geometry.n_fft);
             let is_there = chunk >= 20 && chunk % 4 == 0;
             if is_there {
                 // -5 dB over 54 bins and 35 frames.
@@ -331,7 +299,7 @@ mod tests {
         let mut gate = PreambleGate::new(geometry, RATE_HZ).unwrap();
         let (floor, mut hints) = (vec![1.0; geometry.n_fft], Vec::new());
         for chunk in 0..20 {
-            let mut rows = noise(&mut rng, geometry.chunk_frames);
+            let mut rows = noise_rows(&mut rng, geometry.chunk_frames, geometry.n_fft);
             // Sixty blocks of a preamble's size, apart from each other.
             for (i, row) in rows.chunks_exact_mut(geometry.n_fft).enumerate().filter(|_| chunk > 2) {
                 for low in [20, 160, 300].into_iter().filter(|_| i % 45 < 35) {
@@ -352,7 +320,7 @@ mod tests {
         let mut gate = PreambleGate::new(geometry, RATE_HZ).unwrap();
         let (floor, mut hints) = (vec![1.0; geometry.n_fft], Vec::new());
         for _ in 0..20 {
-            let mut rows = noise(&mut rng, geometry.chunk_frames);
+            let mut rows = noise_rows(&mut rng, geometry.chunk_frames, geometry.n_fft);
             for row in rows.chunks_exact_mut(geometry.n_fft).skip(300).take(40) {
                 row[100..109].iter_mut().for_each(|p| *p *= 4.0);
             }

@@ -11,12 +11,12 @@
 use crate::candidate::Region;
 use crate::config::FrameGeometry;
 use crate::segment::Segment;
+use crate::steps::{STEP_S, StepSums};
 use std::cmp::Ordering;
 use std::f64::consts::TAU;
 use std::ops::Range;
 
-/// Windows end this often; beside each other, they begin this far apart.
-const STEP_S: f64 = 0.1e-3;
+/// Windows end with each step; beside each other, they begin this far apart.
 const STRIDE_HZ: f64 = 40e3;
 /// A resource block (TS 36.211 5.2.3).
 const BLOCK_HZ: f64 = 180e3;
@@ -153,7 +153,7 @@ pub struct GridSearch {
     center_hz: f64,
     rate_hz: f64,
     hop: usize,
-    step_frames: usize,
+    sums_of_rows: StepSums,
     stride: usize,
     sizes: Vec<Size>,
     /// Power correlation of cells by frames and bins between them.
@@ -163,9 +163,6 @@ pub struct GridSearch {
     first_step: u64,
     /// The next step to be judged.
     next: u64,
-    begun: Vec<f32>,
-    begun_frames: usize,
-    inverse: Vec<f32>,
     /// By length: sums of the bins, and how many windows were taken in as usual.
     sums: [Vec<f32>; LENGTHS.len()],
     seen: [f64; LENGTHS.len()],
@@ -188,7 +185,8 @@ impl GridSearch {
         let (bin_hz, frame_s) = (rate_hz / bins as f64, geometry.hop as f64 / rate_hz);
         let stride = ((STRIDE_HZ / bin_hz) as usize).max(1);
         let strides = bins / stride;
-        let step_frames = ((STEP_S / frame_s).round() as usize).max(1);
+        let sums_of_rows = StepSums::new(bins, frame_s);
+        let step_frames = sums_of_rows.frames();
         let correlation = correlation();
         let size = |&(length, blocks): &(usize, f64)| {
             let wide = ((blocks * BLOCK_HZ / bin_hz / stride as f64).round() as usize).max(1);
@@ -204,16 +202,13 @@ impl GridSearch {
             center_hz,
             rate_hz,
             hop: geometry.hop,
-            step_frames,
+            sums_of_rows,
             stride,
             sizes: SIZES.iter().filter_map(size).collect(),
             correlation,
             steps: Vec::with_capacity((KEEP_STEPS + chunk_steps) * bins),
             first_step: 0,
             next: 0,
-            begun: vec![0.0; bins],
-            begun_frames: 0,
-            inverse: vec![0.0; bins],
             sums: [vec![0.0; bins], vec![0.0; bins]],
             seen: [0.0; LENGTHS.len()],
             prefix: vec![0.0; strides + 1],
@@ -230,8 +225,8 @@ impl GridSearch {
     /// Begins anew with frame 0: something is missing before it. What is usual stays.
     pub fn begin(&mut self) {
         self.steps.clear();
-        self.begun.fill(0.0);
-        (self.first_step, self.next, self.begun_frames) = (0, 0, 0);
+        self.sums_of_rows.begin();
+        (self.first_step, self.next) = (0, 0);
         self.hot.clear();
         self.shown.clear();
     }
@@ -245,7 +240,8 @@ impl GridSearch {
     /// first frame that may be part of one that did not. Adds the boxes of which all is known.
     pub fn process(&mut self, rows: &[f32], floor: &[f32], from: usize, open_since: u64, all: &mut Vec<Segment>) {
         self.drop_old();
-        self.take(rows, floor);
+        let mean = (1.0 / self.sums_of_rows.frames() as f32, MOST_CELL);
+        self.sums_of_rows.take(rows, floor, mean, &mut self.steps);
         self.judge();
         let chunk_s = (rows.len() / self.bins * self.hop) as f64 / self.rate_hz;
         let left = (-chunk_s / LOAD_S).exp() as f32;
@@ -254,7 +250,7 @@ impl GridSearch {
             self.show(segment);
         }
         let end = self.next.saturating_sub(AHEAD_STEPS as u64);
-        self.propose(end.min((open_since / self.step_frames as u64).saturating_sub(1)), floor, all);
+        self.propose(end.min((open_since / self.sums_of_rows.frames() as u64).saturating_sub(1)), floor, all);
     }
 
     /// Ends the stream, or what there is of it before a break.
@@ -269,7 +265,7 @@ impl GridSearch {
     pub fn open_since(&self) -> u64 {
         let oldest = self.hot.iter().map(|w| w.end).min().unwrap_or(self.next);
         let reach = (REACH_STEPS + LENGTHS[LENGTHS.len() - 1]) as u64;
-        oldest.saturating_sub(reach).max(self.first_step) * self.step_frames as u64
+        oldest.saturating_sub(reach).max(self.first_step) * self.sums_of_rows.frames() as u64
     }
 
     fn drop_old(&mut self) {
@@ -283,21 +279,6 @@ impl GridSearch {
         // A segment that lasts longer than what is kept held them up.
         let least = first + LENGTHS[LENGTHS.len() - 1] as u64;
         self.hot.retain(|w| w.end > least);
-    }
-
-    /// Rows to steps.
-    fn take(&mut self, rows: &[f32], floor: &[f32]) {
-        let scale = 1.0 / self.step_frames as f32;
-        self.inverse.iter_mut().zip(floor).for_each(|(i, f)| *i = scale / f.max(f32::MIN_POSITIVE));
-        for row in rows.chunks_exact(self.bins) {
-            self.begun.iter_mut().zip(row).for_each(|(sum, p)| *sum += p);
-            self.begun_frames += 1;
-            if self.begun_frames == self.step_frames {
-                self.steps.extend(self.begun.iter().zip(&self.inverse).map(|(sum, i)| (sum * i).min(MOST_CELL)));
-                self.begun.fill(0.0);
-                self.begun_frames = 0;
-            }
-        }
     }
 
     fn step(&self, step: u64) -> &[f32] {
@@ -359,7 +340,7 @@ impl GridSearch {
         let is_strong = region.snr_db > 20.0;
         let (more, wider) = if is_strong { (1.0, 4.0) } else { (0.0, 2.0) };
         let frame = |sample: u64| (sample as f64 - self.hop as f64 / 2.0) / self.hop as f64;
-        let step = |frame: f64| frame / self.step_frames as f64;
+        let step = |frame: f64| frame / self.sums_of_rows.frames() as f64;
         let bin = |hz: f64| (hz - self.center_hz) / self.bin_hz + self.bins as f64 / 2.0 + 0.5;
         let area = Area {
             from: (step(frame(region.start) - 1.0) - more).max(0.0) as u64,
@@ -458,7 +439,7 @@ impl GridSearch {
     /// makes what is usual 1.
     fn fit(&mut self, seed: Area, scale: f32) -> (Area, f32) {
         // Independent values of a bin in a step.
-        let value = self.step_frames as f32 * independent_cell(&self.correlation) as f32;
+        let value = self.sums_of_rows.frames() as f32 * independent_cell(&self.correlation) as f32;
         let mut scores = std::mem::take(&mut self.scores);
         let mut area = self.edges(seed, scale, value, &mut scores);
         for _ in 0..3 {
@@ -566,7 +547,7 @@ impl GridSearch {
     fn lasts(&self, area: Area, excess: f32) -> bool {
         let width = area.high - area.low;
         let over = |s: u64| self.step(s)[area.low..area.high].iter().sum::<f32>() / width as f32 - 1.0;
-        let values = (self.step_frames * width) as f32 * independent_cell(&self.correlation) as f32;
+        let values = (self.sums_of_rows.frames() * width) as f32 * independent_cell(&self.correlation) as f32;
         let slack = 2.0 * (1.0 + excess) * (2.0 / values).sqrt();
         let most = MOST_IN_TWO * excess * (area.to - area.from) as f32 + slack;
         (area.from..area.to - 1).all(|s| over(s) + over(s + 1) < most)
@@ -575,7 +556,7 @@ impl GridSearch {
     /// Whether boxes lie there all the time, this one counted.
     fn is_busy(&mut self, area: Area) -> bool {
         let strides = area.low / self.stride..(area.high / self.stride).min(self.load.len());
-        let step_s = (self.step_frames * self.hop) as f64 / self.rate_hz;
+        let step_s = (self.sums_of_rows.frames() * self.hop) as f64 / self.rate_hz;
         let more = ((area.to - area.from) as f64 * step_s / LOAD_S) as f32;
         let load = &mut self.load[strides];
         load.iter_mut().for_each(|l| *l += more);
@@ -585,7 +566,7 @@ impl GridSearch {
     fn segment(&self, area: Area, ratio: f32, floor: &[f32]) -> Option<Segment> {
         let excess = ratio - 1.0;
         let frame_s = self.hop as f64 / self.rate_hz;
-        let step_s = self.step_frames as f64 * frame_s;
+        let step_s = self.sums_of_rows.frames() as f64 * frame_s;
         let seconds = (area.to - area.from) as f64 * step_s;
         let width = area.high - area.low;
         if !(LEAST_S..LONGEST_S).contains(&seconds)
@@ -598,7 +579,7 @@ impl GridSearch {
             return None;
         }
         // A frame speaks for the hop in its middle.
-        let sample = |step: u64| step * (self.step_frames * self.hop) as u64 + (self.hop / 2) as u64;
+        let sample = |step: u64| step * (self.sums_of_rows.frames() * self.hop) as u64 + (self.hop / 2) as u64;
         let hz = |bin: usize| self.center_hz + (bin as f64 - self.bins as f64 / 2.0 - 0.5) * self.bin_hz;
         let noise: f32 = floor[area.low..area.high].iter().sum();
         let region = Region {
@@ -838,7 +819,8 @@ fn excess_at(values: f64, chance: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::{Rng, SeedableRng};
+    use crate::steps::noise_rows;
+    use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
     const RATE_HZ: f64 = 10e6;
@@ -880,23 +862,6 @@ mod tests {
         assert_eq!(step_in(&step, 1.0, 8, 27), None);
     }
 
-    /// Rows of noise whose values are as independent as those of half-overlapping Hann windows: pairs of bins are
-    /// summed.
-    fn noise(rng: &mut ChaCha8Rng, frames: usize, bins: usize) -> Vec<f32> {
-        let mut rows = Vec::with_capacity(frames * bins);
-        for _ in 0..frames {
-            let mut value = || -rng.random::<f32>().max(1e-9).ln();
-            let mut before = value();
-            rows.extend((0..bins).map(|_| {
-                let next = value();
-                let sum = 0.5 * (before + next);
-                before = next;
-                sum
-            }));
-        }
-        rows
-    }
-
     #[test]
     fn of_too_many_boxes_the_rest_is_counted() {
         let (geometry, mut rng) = (FrameGeometry::for_rate(RATE_HZ), ChaCha8Rng::seed_from_u64(5));
@@ -904,7 +869,7 @@ mod tests {
         let mut grid = GridSearch::new(geometry, RATE_HZ, CENTER_HZ);
         let mut found = Vec::new();
         for chunk in 0..12 {
-            let mut rows = noise(&mut rng, geometry.chunk_frames, bins);
+            let mut rows = noise_rows(&mut rng, geometry.chunk_frames, bins);
             if chunk == 10 {
                 // Boxes of a block and a millisecond at 3 dB, with 2 blocks and 3 ms between them: 17 by 5 of them.
                 for (frame, row) in rows.chunks_exact_mut(bins).enumerate() {
@@ -930,7 +895,7 @@ mod tests {
             let mut grid = GridSearch::new(geometry, RATE_HZ, CENTER_HZ);
             let mut found = Vec::new();
             for chunk in 0..12 {
-                let mut rows = noise(&mut rng, geometry.chunk_frames, bins);
+                let mut rows = noise_rows(&mut rng, geometry.chunk_frames, bins);
                 if chunk == 10 {
                     for row in rows.chunks_exact_mut(bins).skip(200).take(40) {
                         row[150..190].iter_mut().for_each(|p| *p *= 9.0);

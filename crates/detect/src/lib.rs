@@ -36,6 +36,7 @@ pub mod pulse;
 pub mod segment;
 pub mod spectrum;
 pub mod state;
+pub mod steps;
 pub mod swap;
 
 pub use config::{Depth, DetectConfig};
