@@ -1,0 +1,81 @@
+//! When two findings are one emission, and when one is only what another makes beside itself.
+
+use crate::candidate::{Proposal, Region};
+use crate::classify::lte::prach;
+use crate::segment::Segment;
+
+/// Area that two regions share, in samples and hertz.
+pub(super) fn common_area(a: &Region, b: &Region) -> f64 {
+    let time = (a.start + a.count).min(b.start + b.count).saturating_sub(a.start.max(b.start));
+    time as f64 * (a.high_hz.min(b.high_hz) - a.low_hz.max(b.low_hz)).max(0.0)
+}
+
+/// Share of a region's area that lies in a proposal's box, widened by 100 µs-ish rounding of edges.
+pub(super) fn share_inside(region: &Region, p: &Proposal) -> f64 {
+    let (start, end) = (region.start as f64, (region.start + region.count) as f64);
+    let slack = 0.1 * p.count;
+    let time = (end.min(p.start + p.count + slack) - start.max(p.start - slack)).max(0.0) / (end - start);
+    let band = (region.high_hz.min(p.high_hz + 60e3) - region.low_hz.max(p.low_hz - 60e3)).max(0.0)
+        / (region.high_hz - region.low_hz);
+    time * band
+}
+
+/// Whether a faint preamble is what another is or makes: a part of it or beside its band, with its root, or what the radio
+/// makes of a much stronger one anywhere, with its root or the mirrored one.
+pub(super) fn is_of(faint: &Proposal, of: &Proposal) -> bool {
+    let width = of.high_hz - of.low_hz;
+    let same = faint.detail.root == of.detail.root;
+    let mirrored = faint.detail.root.zip(of.detail.root).is_some_and(|(a, b)| usize::from(a + b) == prach::N_ZC);
+    let is_near = same && (faint.low_hz - of.low_hz).abs() < width;
+    let is_echo = (same || mirrored) && faint.power < prach::ECHO * of.power;
+    (is_near || is_echo)
+        && faint.start < of.start + 1.5 * of.count
+        && faint.start + faint.count > of.start - 0.5 * of.count
+}
+
+pub(super) fn same_emission(a: &Proposal, b: &Proposal) -> bool {
+    let time = (a.start + a.count).min(b.start + b.count) - a.start.max(b.start);
+    let band = a.high_hz.min(b.high_hz) - a.low_hz.max(b.low_hz);
+    time > 0.5 * a.count.min(b.count) && band > 0.5 * (a.high_hz - a.low_hz).min(b.high_hz - b.low_hz)
+}
+
+/// Whether a region is likely the skirt of an emission at least 20 dB denser beside it: all of it lies
+/// within that one's time. Only asked of what no classifier proved.
+pub(super) fn in_a_skirt(region: &Region, cluster: &[Segment]) -> bool {
+    let density = |r: &Region| r.power / (r.high_hz - r.low_hz).max(1.0);
+    let (start, end) = (region.start as f64, (region.start + region.count) as f64);
+    cluster.iter().map(|s| &s.region).any(|of| {
+        let slack = 0.25 * (end - start) + 0.1 * of.count as f64;
+        density(of) > 100.0 * density(region)
+            && start > of.start as f64 - slack
+            && end < (of.start + of.count) as f64 + slack
+    })
+}
+
+/// Drops proposals that are a stronger one's skirt on a neighbouring channel: the same burst at the
+/// same time (5 % of its length), at least 20 dB weaker, within 600 kHz.
+pub(super) fn drop_skirts(proposals: &mut Vec<Proposal>) {
+    let all = proposals.clone();
+    proposals.retain(|p| {
+        !all.iter().any(|q| {
+            let apart = ((p.low_hz + p.high_hz) - (q.low_hz + q.high_hz)).abs() / 2.0;
+            q.power > 100.0 * p.power && apart < 600e3 && (p.start - q.start).abs() < 0.05 * q.count
+        })
+    });
+}
+
+/// Keeps the better-proven one of proposals that describe the same emission, of equals the larger.
+pub(super) fn drop_doubles(proposals: &mut Vec<Proposal>) {
+    proposals.sort_by(|a, b| {
+        let area = |p: &Proposal| p.count * (p.high_hz - p.low_hz);
+        let order = b.llr().total_cmp(&a.llr()).then(area(b).total_cmp(&area(a)));
+        order.then(a.start.total_cmp(&b.start)).then(a.low_hz.total_cmp(&b.low_hz))
+    });
+    let mut kept: Vec<Proposal> = Vec::with_capacity(proposals.len());
+    for p in proposals.drain(..) {
+        if !kept.iter().any(|q| same_emission(&p, q)) {
+            kept.push(p);
+        }
+    }
+    *proposals = kept;
+}

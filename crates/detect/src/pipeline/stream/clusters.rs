@@ -1,0 +1,261 @@
+//! What stands out at the same time is judged together: the surest proof first, and what nothing proves is what its shape says.
+
+use super::{MARGIN_S, Stream};
+use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
+use crate::classify::gsm::GsmClassifier;
+use crate::classify::leftover;
+use crate::config::{Depth, DetectConfig};
+use crate::convert::convert;
+use crate::pipeline::StageCosts;
+use crate::pipeline::overlap::{common_area, drop_doubles, drop_skirts, in_a_skirt, same_emission, share_inside};
+use crate::segment::Segment;
+use crate::swap::SwapTest;
+use cellwarden_standards::{band, gsm};
+use cellwarden_types::Burst;
+use num_complex::Complex32;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Segments that end within this time of each other are looked at together.
+const CLUSTER_GAP_S: f64 = 1.0e-3;
+/// A cluster longer than this is looked at in pieces.
+const CLUSTER_LONGEST_S: f64 = 12e-3;
+/// Level from which a segment is what it is, whole; what is fainter may be a piece.
+const CLEAR_DB: f64 = 6.0;
+
+impl Stream {
+    /// Judges the clusters of segments that are complete.
+    pub(in crate::pipeline) fn classify(
+        &mut self,
+        sensor: &Arc<str>,
+        config: &DetectConfig,
+        costs: &mut StageCosts,
+        swapped: &mut SwapTest,
+        all: bool,
+        out: &mut Vec<Burst>,
+    ) {
+        let began = Instant::now();
+        let rate = self.rate.0;
+        let gap = (CLUSTER_GAP_S * rate) as u64;
+        let margin = (MARGIN_S * rate) as u64;
+        let longest = (CLUSTER_LONGEST_S * rate) as u64;
+        self.pending.sort_by(|a, b| {
+            (a.region.start, a.region.count)
+                .cmp(&(b.region.start, b.region.count))
+                .then(a.region.low_hz.total_cmp(&b.region.low_hz))
+        });
+        let seen = self.frame_start(self.frames_done) - self.origin;
+        let mut from = 0;
+        while from < self.pending.len() {
+            let mut to = from;
+            let mut end = self.pending[from].region.start;
+            let start = end;
+            while to < self.pending.len()
+                && self.pending[to].region.start <= end + gap
+                && self.pending[to].region.start - start <= longest
+            {
+                end = end.max(self.pending[to].region.start + self.pending[to].region.count);
+                to += 1;
+            }
+            // A segment that is still going on may belong to the cluster: wait a margin for it.
+            let complete = all || end + 2 * margin <= seen || (seen - start) > 2 * longest;
+            if !complete {
+                break;
+            }
+            let cluster: Vec<Segment> = self.pending[from..to].to_vec();
+            self.classify_cluster(&cluster, sensor, config, swapped, all, out);
+            from = to;
+        }
+        self.pending.drain(..from);
+        self.search_faint(sensor, swapped, all, out);
+        self.search_everywhere(sensor, swapped, all, out);
+        self.search_occasions(sensor, config.search_cores, swapped, all, out);
+        self.release_held(sensor, all, out);
+        costs.classify += began.elapsed();
+    }
+
+    fn classify_cluster(
+        &mut self,
+        cluster: &[Segment],
+        sensor: &Arc<str>,
+        config: &DetectConfig,
+        swapped: &mut SwapTest,
+        all: bool,
+        out: &mut Vec<Burst>,
+    ) {
+        let margin = (MARGIN_S * self.rate.0) as u64;
+        // Regions count from the stream's origin; samples and proposals from the recording's start.
+        let moved = |s: &Segment| Segment { region: Region { start: s.region.start + self.origin, ..s.region }, ..*s };
+        let (glimpses, cluster): (Vec<Segment>, Vec<Segment>) = cluster.iter().map(moved).partition(|s| s.is_glimpse);
+        let pieces: Vec<Segment> = cluster.iter().filter(|s| !s.is_faint).copied().collect();
+        let cluster = whole_ones(&cluster, self.rate.0);
+        let all_of_it = || cluster.iter().chain(&glimpses).map(|s| &s.region);
+        let first = all_of_it().map(|r| r.start).min().unwrap_or(self.origin);
+        let last = all_of_it().map(|r| r.start + r.count).max().unwrap_or(first);
+        let from = first.saturating_sub(margin).max(self.ring.first());
+        let known = self.known(all);
+        let to = (last + margin).min(known);
+        let mut proposals: Vec<Proposal> = Vec::new();
+        let energy_only = config.depth == Depth::Energy || from >= to;
+        let mut claimed = vec![energy_only; cluster.len()];
+        if !energy_only {
+            let format = self.format;
+            let bytes = self.ring.slice(from, to);
+            let parts = &mut self.classifiers;
+            parts.iq.resize((to - from) as usize, Complex32::ZERO);
+            convert(format, bytes, &mut parts.iq);
+            let snippet = Snippet { iq: &parts.iq, start: from, rate_hz: self.rate.0, center_hz: self.center.0 };
+            classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, &mut proposals);
+            let regions = cluster.iter().filter(|s| !s.is_continuous()).map(|s| s.region);
+            swapped.observe_gsm(&mut parts.gsm, regions, &proposals, &snippet, &self.noise, margin);
+            // A preamble of which no piece shows is the gate's to find.
+            let shows = |s: &Segment| pieces.iter().any(|p| common_area(&p.region, &s.region) > 0.0);
+            let open = cluster.iter().zip(&claimed).filter(|(s, c)| !**c && !s.is_continuous());
+            let open = open.map(|(s, _)| s).filter(|s| !s.is_faint || shows(s));
+            let busy = busy_stretches(open.chain(&glimpses), self.rate.0);
+            if let Some(prach) = parts.prach.as_mut().filter(|_| !busy.is_empty()) {
+                let before = proposals.len();
+                prach.search(&snippet, &self.noise, &busy, &mut proposals);
+                let found = proposals.split_off(before);
+                for p in found {
+                    let again = parts.recent_prach.iter().any(|q| same_emission(&p, q));
+                    if !again {
+                        parts.recent_prach.push(p.clone());
+                        proposals.push(p);
+                    }
+                }
+                let old = from as f64 - 0.1 * self.rate.0;
+                parts.recent_prach.retain(|p| p.start > old);
+                for (segment, claimed) in cluster.iter().zip(&mut claimed) {
+                    *claimed |= parts.recent_prach.iter().any(|p| share_inside(&segment.region, p) > 0.6);
+                }
+            }
+            for (segment, claimed) in cluster.iter().zip(&mut claimed) {
+                // A copy of a strong neighbour's prefix is in its skirt as well.
+                if *claimed || segment.is_continuous() || in_a_skirt(&segment.region, &cluster) {
+                    continue;
+                }
+                let before = proposals.len();
+                let near = snippet.around(&segment.region, margin);
+                let counts = swapped.takes(segment.region.start, segment.region.count);
+                parts.shared.compare_references(!swapped.is_settled() && counts);
+                parts.shared.classify(&segment.region, &near, &self.noise, &mut proposals);
+                *claimed = proposals.len() > before;
+            }
+            parts.shared.take_references().for_each(|fit| swapped.observe_reference(&fit));
+        }
+        drop_doubles(&mut proposals);
+        drop_skirts(&mut proposals);
+        let is_known = |s: &Segment| proposals.iter().any(|p| share_inside(&s.region, p) > 0.3);
+        let faint = cluster.iter().zip(&claimed).filter(|(s, c)| s.is_faint && !**c && !is_known(s));
+        // The grid left out what is a skirt: a strong phone hides no faint one elsewhere.
+        self.held.extend(faint.filter_map(|(s, _)| leftover::judge_faint(s, self.rate.0)).map(|mut p| {
+            swapped.doubt(&mut p);
+            p
+        }));
+        for (segment, &claimed) in cluster.iter().zip(&claimed).filter(|(s, _)| !s.is_faint) {
+            if (energy_only || !claimed) && !in_a_skirt(&segment.region, &cluster) {
+                proposals.extend(leftover::judge(segment, self.rate.0));
+            }
+        }
+        proposals.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.low_hz.total_cmp(&b.low_hz)));
+        for mut proposal in proposals {
+            self.learn(&mut proposal, swapped);
+            out.push(self.burst(proposal, sensor));
+        }
+    }
+}
+
+/// Stretches in which a preamble may lie: unclaimed segments and half a preamble around each. A preamble of some roots is a
+/// chirp or several, of which a weak one shows only pieces.
+fn busy_stretches<'a>(open: impl Iterator<Item = &'a Segment>, rate_hz: f64) -> Vec<(u64, u64)> {
+    let half = (0.45e-3 * rate_hz) as u64;
+    let around = |s: &Segment| (s.region.start.saturating_sub(half), s.region.start + s.region.count + half);
+    let mut stretches: Vec<(u64, u64)> = open.map(around).collect();
+    stretches.sort_unstable();
+    let mut merged: Vec<(u64, u64)> = Vec::new();
+    for (start, end) in stretches {
+        match merged.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => merged.push((start, end)),
+        }
+    }
+    merged
+}
+
+/// The segments without the splinters of larger ones.
+///
+/// While an emission fills or leaves the smoothing window, runs split off at its edges. They lie in its
+/// band and within 0.35 ms of it, are no stronger, and less than half of it. Of a faint emission, clear segments are
+/// pieces where they are less than three quarters of it, else they show it; what is hardly clear is a piece in any case.
+fn whole_ones(cluster: &[Segment], rate_hz: f64) -> Vec<Segment> {
+    let area = |r: &Region| r.count as f64 * (r.high_hz - r.low_hz);
+    let before = 0.2e-3 * rate_hz;
+    let after = 0.35e-3 * rate_hz;
+    let is_clear = |s: &Segment| !s.is_faint && s.region.snr_db >= CLEAR_DB;
+    let is_splinter = |s: &Segment, of: &Segment| {
+        let is_piece = of.is_faint && !s.is_faint && !is_clear(s);
+        if s.is_faint && !of.is_faint && !is_clear(of) {
+            return false;
+        }
+        let least = if of.is_faint { 4.0 / 3.0 } else { 2.0 };
+        let (s, of) = (&s.region, &of.region);
+        let (start, end) = (s.start as f64, (s.start + s.count) as f64);
+        let (from, to) = (of.start as f64 - before, (of.start + of.count) as f64 + after);
+        let band = s.high_hz.min(of.high_hz + 40e3) - s.low_hz.max(of.low_hz - 40e3);
+        (is_piece || area(of) > least * area(s))
+            && end.min(to) - start.max(from) > 0.9 * (end - start)
+            && band > 0.7 * (s.high_hz - s.low_hz)
+            && (is_piece || s.snr_db < of.snr_db + 3.0)
+    };
+    let is_shown = |s: &Segment| {
+        let clear = cluster.iter().filter(|of| is_clear(of));
+        s.is_faint && clear.map(|of| common_area(&s.region, &of.region)).sum::<f64>() > 0.75 * area(&s.region)
+    };
+    let whole: Vec<Segment> = cluster.iter().filter(|s| !is_shown(s)).copied().collect();
+    whole.iter().filter(|s| !whole.iter().any(|of| is_splinter(s, of))).copied().collect()
+}
+
+/// GSM first: its training sequences are the surest proof, and its bursts the narrowest.
+fn classify_gsm(
+    gsm: &mut GsmClassifier,
+    cluster: &[Segment],
+    claimed: &mut [bool],
+    snippet: &Snippet<'_>,
+    noise: &NoiseFloor,
+    proposals: &mut Vec<Proposal>,
+) {
+    gsm.begin();
+    for (segment, claimed) in cluster.iter().zip(claimed) {
+        let region = &segment.region;
+        let middle = (region.low_hz + region.high_hz) / 2.0;
+        if segment.is_continuous() || band::gsm_channel(middle).is_none() {
+            continue;
+        }
+        let before = proposals.len();
+        gsm.classify(region, snippet, noise, proposals);
+        let width = region.high_hz - region.low_hz;
+        let seconds = region.count as f64 / snippet.rate_hz;
+        if proposals.len() == before && (280e3..1.3e6).contains(&width) && is_slots_long(seconds) {
+            // Neighbouring channels at once look like one region: ask for each of them.
+            let mut channel = (region.low_hz / 200e3).floor() * 200e3;
+            while channel < region.high_hz {
+                if let Some(c) = band::gsm_channel(channel) {
+                    let part = Region { low_hz: c.center_hz - 100e3, high_hz: c.center_hz + 100e3, ..*region };
+                    gsm.classify(&part, snippet, noise, proposals);
+                }
+                channel += 200e3;
+            }
+        }
+        *claimed = proposals.len() > before;
+    }
+}
+
+/// Whether a region's length is that of an access burst, or of whole slots less the guard period.
+fn is_slots_long(seconds: f64) -> bool {
+    const ACCESS_S: f64 = gsm::ACCESS_BURST_SYMBOLS as f64 / gsm::SYMBOL_RATE;
+    const NORMAL_S: f64 = gsm::NORMAL_BURST_SYMBOLS as f64 / gsm::SYMBOL_RATE;
+    const SLOT_S: f64 = gsm::SLOT_SYMBOLS / gsm::SYMBOL_RATE;
+    let slots = ((seconds - NORMAL_S) / SLOT_S).round().max(0.0);
+    (seconds - ACCESS_S).abs() < 35e-6 || (seconds - NORMAL_S - slots * SLOT_S).abs() < 60e-6
+}

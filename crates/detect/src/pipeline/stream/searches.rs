@@ -1,0 +1,195 @@
+//! Preambles that hardly show or do not at all: where the gate points, at a base station's occasions, everywhere.
+
+use super::{Classifiers, Faint, HELD_S, Stream};
+use crate::candidate::{Proposal, Snippet};
+use crate::convert::convert;
+use crate::gate::PreambleGate;
+use crate::grid::GridSearch;
+use crate::pipeline::overlap::{is_of, same_emission};
+use crate::pulse::PulseSearch;
+use crate::swap::SwapTest;
+use cellwarden_types::Burst;
+use num_complex::Complex32;
+use std::sync::Arc;
+
+/// And around a faint preamble: the longest format to both sides of its window.
+const FAINT_MARGIN_S: f64 = 2.8e-3;
+
+impl Classifiers {
+    /// Whether a faint preamble is none that was found before and nothing that one makes; remembers it. What began before sample
+    /// `old` is forgotten.
+    fn is_new_faint(&mut self, found: &Proposal, old: f64) -> bool {
+        self.recent_prach.retain(|p| p.start > old);
+        let is_new = !self.recent_prach.iter().any(|p| same_emission(p, found) || is_of(found, p));
+        if is_new {
+            self.recent_prach.push(found.clone());
+        }
+        is_new
+    }
+}
+
+impl Stream {
+    /// Looks for the faint preambles of which enough samples are there, and all that stands out around them is judged: what is no more
+    /// than a part of that is known then.
+    pub(super) fn search_faint(&mut self, sensor: &Arc<str>, swapped: &mut SwapTest, all: bool, out: &mut Vec<Burst>) {
+        let margin = (FAINT_MARGIN_S * self.rate.0) as u64;
+        let known = self.known(all);
+        let judged = self.judged(known);
+        let mut waiting = std::mem::take(&mut self.faint);
+        waiting.retain(|&Faint { start, count, center_hz }| {
+            let (from, to) = (self.origin + start, self.origin + start + count);
+            if to + margin > judged && !all {
+                return true;
+            }
+            let parts = &mut self.classifiers;
+            let Some(prach) = &mut parts.prach else { return false };
+            let (begin, end) = (from.saturating_sub(margin).max(self.ring.first()), (to + margin).min(known));
+            let is_known = |p: &Proposal| {
+                p.start < to as f64 && from as f64 <= p.start + p.count && p.low_hz < center_hz && center_hz < p.high_hz
+            };
+            if begin >= end || parts.recent_prach.iter().any(is_known) {
+                return false;
+            }
+            parts.iq.resize((end - begin) as usize, Complex32::ZERO);
+            convert(self.format, self.ring.slice(begin, end), &mut parts.iq);
+            let snippet = Snippet { iq: &parts.iq, start: begin, rate_hz: self.rate.0, center_hz: self.center.0 };
+            let Some(mut found) = prach.search_faint(&snippet, &self.noise, from, center_hz) else { return false };
+            if parts.is_new_faint(&found, begin as f64 - 0.1 * self.rate.0) {
+                self.learn(&mut found, swapped);
+                out.push(self.burst(found, sensor));
+            }
+            false
+        });
+        self.faint = waiting;
+    }
+
+    /// What its gate, its grid and its base stations pointed at beyond their budgets.
+    pub(in crate::pipeline) fn places_skipped(&self) -> u64 {
+        let gate = self.gate.as_ref().map_or(0, PreambleGate::skipped);
+        let grid = self.grid.as_ref().map_or(0, GridSearch::overlooked);
+        self.places_skipped + gate + grid + self.pulses.as_ref().map_or(0, PulseSearch::overlooked)
+    }
+
+    /// Where the searches of every place and of base stations' occasions go on, from the origin.
+    pub(super) fn searches_next(&self) -> impl Iterator<Item = u64> + '_ {
+        let deep = self.deep.iter().map(|_| self.deep_next);
+        deep.chain(self.carriers.is_any_timed().then_some(self.occasions_next))
+    }
+
+    /// Looks at the occasions of base stations whose subframes are known, as far as all that stands out is judged.
+    pub(super) fn search_occasions(
+        &mut self,
+        sensor: &Arc<str>,
+        search_cores: f64,
+        swapped: &mut SwapTest,
+        all: bool,
+        out: &mut Vec<Burst>,
+    ) {
+        let rate = self.rate.0;
+        let margin = (FAINT_MARGIN_S * rate) as u64;
+        let known = self.known(all);
+        let end = if all { known } else { self.judged_or_old(known).saturating_sub(2 * margin) };
+        let begin = (self.origin + self.occasions_next).max(self.ring.first() + margin);
+        if end <= begin {
+            return;
+        }
+        self.occasions_next = end - self.origin;
+        let (from_s, to_s) = (self.seconds_at(begin as f64), self.seconds_at(end as f64));
+        let Some(prach) = &self.classifiers.prach else { return };
+        let cores_of = |roots: usize| prach.seconds_of_occasion(roots);
+        // Put back before anything is learned.
+        let carriers = std::mem::take(&mut self.carriers);
+        let (occasions, skipped) = carriers.occasions((from_s, to_s), search_cores, cores_of);
+        self.places_skipped += skipped;
+        let mut heard: Vec<Proposal> = Vec::new();
+        for occasion in occasions {
+            let start = occasion.start_s * rate - self.lost_before as f64;
+            let base_station = occasion.base_station;
+            let parts = &mut self.classifiers;
+            let is_known = |p: &Proposal| {
+                (p.start - start).abs() < 0.9e-3 * rate && (p.low_hz..p.high_hz).contains(&base_station.center_hz)
+            };
+            let Some(prach) = &mut parts.prach else { break };
+            if parts.recent_prach.iter().any(is_known) {
+                continue;
+            }
+            let first = (start as u64).saturating_sub(margin).max(self.ring.first());
+            let last = (start as u64 + 2 * margin).min(known);
+            parts.iq.resize((last - first) as usize, Complex32::ZERO);
+            convert(self.format, self.ring.slice(first, last), &mut parts.iq);
+            let snippet = Snippet { iq: &parts.iq, start: first, rate_hz: rate, center_hz: self.center.0 };
+            let place = (start, occasion.sigma_s * rate);
+            let sighting = prach.sight_known(&snippet, &self.noise, base_station, place, &occasion.roots);
+            let found = sighting.and_then(|s| prach.propose_known(&s, &snippet, &self.noise, base_station));
+            heard.extend(found.filter(|f| parts.is_new_faint(f, first as f64 - 0.1 * rate)));
+        }
+        self.carriers = carriers;
+        for mut found in heard {
+            self.learn(&mut found, swapped);
+            out.push(self.burst(found, sensor));
+        }
+    }
+
+    /// The sample of the recording before which all that stands out is judged, of those that are `known`.
+    fn judged(&self, known: u64) -> u64 {
+        let pending = self.pending.iter().map(|s| s.region.start + self.origin).min().unwrap_or(u64::MAX);
+        self.frame_start(self.segmenter.open_since()).min(pending).min(known)
+    }
+
+    /// The same; but what is open for long is waited for no longer than its samples are kept.
+    fn judged_or_old(&self, known: u64) -> u64 {
+        self.judged(known).max(known.saturating_sub((HELD_S * self.rate.0) as u64 / 2))
+    }
+
+    /// Looks everywhere for preambles that hardly show, as far as all that stands out is judged.
+    pub(super) fn search_everywhere(
+        &mut self,
+        sensor: &Arc<str>,
+        swapped: &mut SwapTest,
+        all: bool,
+        out: &mut Vec<Burst>,
+    ) {
+        let Some(deep) = &self.deep else { return };
+        let (step, window, margin) = (deep.step(), deep.window(), (FAINT_MARGIN_S * self.rate.0) as u64);
+        let known = self.known(all);
+        let end = if all { known } else { self.judged_or_old(known).saturating_sub(margin) };
+        let first = (self.origin + self.deep_next).max(self.ring.first().next_multiple_of(step));
+        let count = (end + step).saturating_sub(first + window) / step;
+        if count == 0 {
+            return;
+        }
+        let (from, to) = (first.saturating_sub(margin).max(self.ring.first()), (end + margin).min(known));
+        let parts = &mut self.classifiers;
+        parts.iq.resize((to - from) as usize, Complex32::ZERO);
+        convert(self.format, self.ring.slice(from, to), &mut parts.iq);
+        let snippet = Snippet { iq: &parts.iq, start: from, rate_hz: self.rate.0, center_hz: self.center.0 };
+        let mut found = Vec::new();
+        if let Some(deep) = &mut self.deep {
+            deep.search(&snippet, &self.noise, (first, count as usize), &mut found);
+        }
+        self.deep_next = first + count * step - self.origin;
+        for mut proposal in found {
+            if self.classifiers.is_new_faint(&proposal, from as f64 - 0.1 * self.rate.0) {
+                self.learn(&mut proposal, swapped);
+                out.push(self.burst(proposal, sensor));
+            }
+        }
+    }
+
+    /// Lets go of faint energy where no preamble is sought any more, unless it is one.
+    pub(super) fn release_held(&mut self, sensor: &Arc<str>, all: bool, out: &mut Vec<Burst>) {
+        let searched = self.searches_next().min().unwrap_or(u64::MAX);
+        let waits = |p: &Proposal| {
+            let (start, end) = (p.start - self.origin as f64, p.start + p.count - self.origin as f64);
+            let is_hinted = |f: &Faint| (f.start as f64) < end && start < (f.start + f.count) as f64;
+            !all && (end > searched as f64 || self.faint.iter().any(is_hinted))
+        };
+        let (waiting, free): (Vec<_>, Vec<_>) = self.held.drain(..).partition(waits);
+        self.held = waiting;
+        let known = &self.classifiers.recent_prach;
+        let free = free.into_iter().filter(|p| !known.iter().any(|q| same_emission(p, q)));
+        for p in free.collect::<Vec<_>>() {
+            out.push(self.burst(p, sensor));
+        }
+    }
+}
