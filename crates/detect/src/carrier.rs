@@ -34,6 +34,23 @@ const OUTLIER_SIGMAS: f64 = 3.0;
 const UNSURE_S: f64 = 8e-6;
 const UNSURE_TAILS: f64 = 9.0;
 const OFF_MOST_S: f64 = 200e-6;
+/// How much earlier than a preamble's phones near it send all else, before that is known: twice the way to a base station at
+/// 7 km (TS 36.213 4.2.3, TS 36.211 8.1). What is left of it once it is known: ways within a prison, and steps of 16 Ts.
+const ADVANCE_MOST_S: f64 = 47e-6;
+const ADVANCE_LEFT_S: f64 = 6e-6;
+/// So many are known well, and so many are remembered.
+const ADVANCES_LEAST: u32 = 6;
+const ADVANCES_MOST: u32 = 200;
+/// Wider than a carrier no uplink reaches from its preambles.
+const CARRIER_HZ: f64 = 20e6;
+/// Base stations whose grids are tried on an emission: the nearest ones.
+const GRIDS_MOST: usize = 4;
+/// A grid that is known no better helps little.
+const GRID_S: f64 = 20e-6;
+/// Deviations of the grid that are searched.
+const GRID_SIGMAS: f64 = 2.0;
+/// A phone's own clock and a measurement's error.
+const GRID_SLACK_S: f64 = 4e-6;
 
 /// A base station's preambles, as this receiver hears them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,9 +69,59 @@ pub struct LearnedPrach {
     /// Whether it was configured: then its roots are all, and it is not forgotten.
     #[serde(default)]
     pub is_configured: bool,
+    /// How much earlier than its preambles phones near here send the rest of what they send to it, in seconds, the mean of some.
+    #[serde(default)]
+    pub advance: Advance,
     /// When its subframes begin, by the receiver's clock; not known after a restart until a preamble is heard.
     #[serde(skip)]
     pub timing: Option<Timing>,
+}
+
+/// A timing advance: that of a base station's distance, not of a phone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Advance {
+    /// Its mean, in seconds.
+    pub mean_s: f64,
+    /// Of so many emissions.
+    pub count: u32,
+}
+
+impl Advance {
+    fn is_known(&self) -> bool {
+        self.count >= ADVANCES_LEAST
+    }
+
+    /// How much earlier, and later, than preambles phones may send.
+    fn reach_s(&self) -> (f64, f64) {
+        if self.is_known() {
+            (self.mean_s + ADVANCE_LEFT_S, ADVANCE_LEFT_S - self.mean_s)
+        } else {
+            (ADVANCE_MOST_S, GRID_SLACK_S)
+        }
+    }
+
+    fn take(&mut self, advance_s: f64) {
+        self.count = (self.count + 1).min(ADVANCES_MOST);
+        self.mean_s += (advance_s - self.mean_s) / f64::from(self.count);
+    }
+}
+
+/// Where a base station's subframes and blocks lie near a moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GridNear {
+    /// Which of the known ones it is.
+    pub base_station: usize,
+    /// A preamble in the subframe would begin then, in seconds of the stream.
+    pub subframe_s: f64,
+    /// How much earlier and later all else may begin.
+    pub early_s: f64,
+    /// See `early_s`.
+    pub late_s: f64,
+    /// An edge between two resource blocks, absolute: the middle of the preambles' six.
+    pub block_edge_hz: f64,
+    /// Whether a preamble may begin in the subframe.
+    pub is_occasion: bool,
 }
 
 /// A base station of which the network's plan, or a survey, tells.
@@ -102,6 +169,7 @@ impl KnownPrach {
             subframes: [0; SUBFRAMES],
             others: 0,
             is_configured: true,
+            advance: Advance::default(),
             timing: None,
         }
     }
@@ -228,6 +296,7 @@ impl LearnedPrach {
             subframes,
             others: 0,
             is_configured: false,
+            advance: Advance::default(),
             timing: Some(Timing::new(heard)),
         }
     }
@@ -439,6 +508,41 @@ impl Carriers {
         }
         all.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
         (all, skipped)
+    }
+
+    /// The grids that an emission at `at_s` and around `middle_hz` may lie on, the likeliest first: of base stations whose
+    /// preambles are no carrier's width away, the nearest.
+    pub fn grids(&self, at_s: f64, middle_hz: f64) -> impl Iterator<Item = GridNear> + '_ {
+        let distance_hz = move |k: &LearnedPrach| (k.center_hz - middle_hz).abs();
+        let mut near: Vec<usize> =
+            (0..self.known.len()).filter(|&i| distance_hz(&self.known[i]) < CARRIER_HZ).collect();
+        near.sort_by(|&a, &b| distance_hz(&self.known[a]).total_cmp(&distance_hz(&self.known[b])));
+        let grid = move |base_station: usize| {
+            let known = &self.known[base_station];
+            let timing = known.timing?;
+            let nearest = timing.nearest(at_s);
+            let (subframe_s, sigma_s) = timing.of(nearest);
+            let subframe = (timing.subframe as i64 + nearest).rem_euclid(SUBFRAMES as i64) as usize;
+            let (early_s, late_s) = known.advance.reach_s();
+            let slack_s = GRID_SIGMAS * sigma_s + GRID_SLACK_S;
+            let block_edge_hz = known.center_hz;
+            (sigma_s < GRID_S).then_some(GridNear {
+                base_station,
+                subframe_s,
+                early_s: early_s + slack_s,
+                late_s: late_s + slack_s,
+                block_edge_hz,
+                is_occasion: known.is_occasion(subframe),
+            })
+        };
+        near.into_iter().filter_map(grid).take(GRIDS_MOST)
+    }
+
+    /// Learns how early phones send to a base station, from an emission that surely is on its grid.
+    pub fn hear_advance(&mut self, base_station: usize, advance_s: f64) {
+        if let Some(known) = self.known.get_mut(base_station) {
+            known.advance.take(advance_s);
+        }
     }
 
     /// Learns from a preamble that was heard, and says what is likeliest of it.

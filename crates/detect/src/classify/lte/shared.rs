@@ -55,8 +55,10 @@ const WINDOW_S: f64 = 12.8e-3;
 /// Judges regions of one stream.
 pub struct SharedChannelClassifier {
     /// For short and long regions, narrow and wide: (greatest length, greatest width, channelizer).
-    channelizers: Vec<(f64, f64, Channelizer)>,
-    buffers: ChannelBuffers,
+    pub(super) channelizers: Vec<(f64, f64, Channelizer)>,
+    pub(super) buffers: ChannelBuffers,
+    /// Running sums of what the edges of a grid are judged by.
+    pub(super) sums: Vec<f64>,
     /// Whether somebody asks what the reference symbols of narrow allocations show, and what they showed.
     compares_references: bool,
     references: Vec<ReferenceFit>,
@@ -99,7 +101,7 @@ impl SharedChannelClassifier {
             }
         }
         let buffers = ChannelBuffers::new(channelizers.iter().map(|(_, _, c)| c));
-        Self { channelizers, buffers, compares_references: false, references: Vec::new() }
+        Self { channelizers, buffers, sums: Vec::new(), compares_references: false, references: Vec::new() }
     }
 
     /// Whether the reference symbols of what is found from now on are to be compared with their mirrors.
@@ -112,6 +114,11 @@ impl SharedChannelClassifier {
         self.references.drain(..)
     }
 
+    /// Which channelizer takes a region so long and wide, if one does.
+    pub(super) fn channelizer(&self, seconds: f64, width_hz: f64) -> Option<usize> {
+        self.channelizers.iter().position(|(longest, widest, _)| seconds <= *longest && width_hz <= *widest)
+    }
+
     /// Samples of the region's band, their rate, the window's start in the recording, and the share of the band that is
     /// filled: of its parts of 15 kHz, those that hold more than 15 % of the mean.
     fn load(
@@ -122,8 +129,7 @@ impl SharedChannelClassifier {
     ) -> Option<(Vec<Complex32>, f64, f64, f64)> {
         let seconds = region.count as f64 / snippet.rate_hz;
         let width = region.high_hz - region.low_hz;
-        let (_, _, channelizer) =
-            self.channelizers.iter().find(|(longest, widest, _)| seconds <= *longest && width <= *widest)?;
+        let (_, _, channelizer) = &self.channelizers[self.channelizer(seconds, width)?];
         let lead = 0.3e-3_f64.min(0.2 * WINDOW_S);
         let start = region.start as i64 - (lead * snippet.rate_hz) as i64;
         let mut loaded = channelizer.load(&mut self.buffers, snippet, start);

@@ -148,15 +148,21 @@ impl Stream {
         drop_skirts(&mut proposals);
         let is_known = |s: &Segment| proposals.iter().any(|p| share_inside(&s.region, p) > 0.3);
         let faint = cluster.iter().zip(&claimed).filter(|(s, c)| s.is_faint && !**c && !is_known(s));
+        let faint: Vec<Segment> = faint.map(|(s, _)| *s).collect();
+        let left = cluster.iter().zip(&claimed).filter(|(s, c)| !s.is_faint && (energy_only || !**c));
+        let left: Vec<Segment> = left.map(|(s, _)| *s).filter(|s| !in_a_skirt(&s.region, &cluster)).collect();
+        for segment in &left {
+            let on_grid = if energy_only { None } else { self.on_learned_grid(segment, from, swapped) };
+            proposals.extend(on_grid.or_else(|| leftover::judge(segment, self.rate.0)));
+        }
         // The grid left out what is a skirt: a strong phone hides no faint one elsewhere.
-        self.held.extend(faint.filter_map(|(s, _)| leftover::judge_faint(s, self.rate.0)).map(|mut p| {
-            swapped.doubt(&mut p);
-            p
-        }));
-        for (segment, &claimed) in cluster.iter().zip(&claimed).filter(|(s, _)| !s.is_faint) {
-            if (energy_only || !claimed) && !in_a_skirt(&segment.region, &cluster) {
-                proposals.extend(leftover::judge(segment, self.rate.0));
-            }
+        for segment in &faint {
+            let on_grid = if energy_only { None } else { self.on_learned_grid(segment, from, swapped) };
+            let named = on_grid.or_else(|| leftover::judge_faint(segment, self.rate.0));
+            self.held.extend(named.map(|mut p| {
+                swapped.doubt(&mut p);
+                p
+            }));
         }
         proposals.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.low_hz.total_cmp(&b.low_hz)));
         for mut proposal in proposals {

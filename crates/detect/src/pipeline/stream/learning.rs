@@ -1,17 +1,65 @@
 //! What a found preamble teaches, and what was taught before says of it.
 
-use super::Stream;
-use crate::candidate::Proposal;
-use crate::carrier::HeardPreamble;
+use super::{Classifiers, MARGIN_S, Stream};
+use crate::candidate::{Proposal, Snippet};
+use crate::carrier::{GridNear, HeardPreamble};
+use crate::classify::lte::on_grid::{BLOCK_HZ, LEAST_LN, OnGrid, SURE_LN, SubframeGrid};
 use crate::classify::lte::prach::timing::start_sigma_s;
+use crate::segment::Segment;
 use crate::swap::SwapTest;
 use cellwarden_standards::lte::PRACH_FORMATS;
-use cellwarden_types::Standard;
+use cellwarden_types::{Kind, Standard};
 
 /// Evidence of a preamble from which is learned.
 const LEARNED_LLR: f64 = 2.0;
+/// Width of a long preamble's place (TS 36.211 5.7.3).
+const PREAMBLE_BLOCKS: f64 = 6.0;
 
 impl Stream {
+    /// The name of what nothing else named, where it lies on a learned base station's subframes and blocks. `from` is the sample
+    /// of the recording at which the converted ones begin.
+    pub(super) fn on_learned_grid(&mut self, segment: &Segment, from: u64, swapped: &SwapTest) -> Option<Proposal> {
+        let region = &segment.region;
+        if segment.is_continuous() || swapped.mirrored_bursts().is_some() {
+            return None;
+        }
+        let rate = self.rate.0;
+        let middle_hz = (region.low_hz + region.high_hz) / 2.0;
+        let at_s = self.seconds_at(region.start as f64);
+        let Classifiers { shared, iq, .. } = &mut self.classifiers;
+        let snippet = Snippet { iq, start: from, rate_hz: rate, center_hz: self.center.0 };
+        let near = snippet.around(region, (MARGIN_S * rate) as u64);
+        let mut best: Option<(OnGrid, GridNear)> = None;
+        let mut tried = 0;
+        for grid in self.carriers.grids(at_s, middle_hz) {
+            // A preamble that nobody made out lies on the grid as well.
+            let is_preamble = grid.is_occasion
+                && (middle_hz - grid.block_edge_hz).abs() < 2.0 * BLOCK_HZ
+                && ((region.high_hz - region.low_hz) / BLOCK_HZ - PREAMBLE_BLOCKS).abs() < 1.5;
+            if is_preamble {
+                return None;
+            }
+            tried += 1;
+            let subframe = grid.subframe_s * rate - self.lost_before as f64;
+            let (early, late) = (grid.early_s * rate, grid.late_s * rate);
+            let there = SubframeGrid { subframe, early, late, block_edge_hz: grid.block_edge_hz };
+            let found = shared.on_grid(region, &near, &self.noise, &there);
+            if let Some(found) = found.filter(|f| best.as_ref().is_none_or(|(b, _)| f.ln_factor > b.ln_factor)) {
+                best = Some((found, grid));
+            }
+        }
+        let (found, grid) = best?;
+        // One of several grids fits by chance as often more.
+        if found.ln_factor < LEAST_LN + f64::from(tried).ln() {
+            return None;
+        }
+        let is_sure = found.ln_factor > SURE_LN && found.proposal.kind == Kind::Pusch;
+        if is_sure && swapped.takes(region.start, region.count) {
+            self.carriers.hear_advance(grid.base_station, -found.shift / rate);
+        }
+        Some(found.proposal)
+    }
+
     /// What a proposal says of the stream, and the stream of it.
     pub(super) fn learn(&mut self, found: &mut Proposal, swapped: &SwapTest) {
         swapped.doubt(found);
