@@ -38,6 +38,9 @@ const OFF_MOST_S: f64 = 200e-6;
 /// 7 km (TS 36.213 4.2.3, TS 36.211 8.1). What is left of it once it is known: ways within a prison, and steps of 16 Ts.
 const ADVANCE_MOST_S: f64 = 47e-6;
 const ADVANCE_LEFT_S: f64 = 6e-6;
+/// How far off the blocks' edges may be that a preamble's place tells, some subcarriers of 1.25 kHz, and what is left of it.
+const EDGE_MOST_HZ: f64 = 10e3;
+const EDGE_LEFT_HZ: f64 = 5e3;
 /// So many are known well, and so many are remembered.
 const ADVANCES_LEAST: u32 = 6;
 const ADVANCES_MOST: u32 = 200;
@@ -69,25 +72,28 @@ pub struct LearnedPrach {
     /// Whether it was configured: then its roots are all, and it is not forgotten.
     #[serde(default)]
     pub is_configured: bool,
-    /// How much earlier than its preambles phones near here send the rest of what they send to it, in seconds, the mean of some.
+    /// Where phones near here send all else.
     #[serde(default)]
-    pub advance: Advance,
+    pub shared: SharedPlace,
     /// When its subframes begin, by the receiver's clock; not known after a restart until a preamble is heard.
     #[serde(skip)]
     pub timing: Option<Timing>,
 }
 
-/// A timing advance: that of a base station's distance, not of a phone.
+/// How a base station's shared channels lie against its preambles: a distance's timing advance and a carrier's blocks, nothing of
+/// a phone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Advance {
-    /// Its mean, in seconds.
-    pub mean_s: f64,
+pub struct SharedPlace {
+    /// How much earlier than preambles phones near here send to it, in seconds, a mean.
+    pub advance_s: f64,
+    /// How much higher than the preambles' middle an edge between blocks lies, in hertz, likewise.
+    pub edge_hz: f64,
     /// Of so many emissions.
     pub count: u32,
 }
 
-impl Advance {
+impl SharedPlace {
     fn is_known(&self) -> bool {
         self.count >= ADVANCES_LEAST
     }
@@ -95,15 +101,16 @@ impl Advance {
     /// How much earlier, and later, than preambles phones may send.
     fn reach_s(&self) -> (f64, f64) {
         if self.is_known() {
-            (self.mean_s + ADVANCE_LEFT_S, ADVANCE_LEFT_S - self.mean_s)
+            (self.advance_s + ADVANCE_LEFT_S, ADVANCE_LEFT_S - self.advance_s)
         } else {
             (ADVANCE_MOST_S, GRID_SLACK_S)
         }
     }
 
-    fn take(&mut self, advance_s: f64) {
+    fn take(&mut self, advance_s: f64, edge_hz: f64) {
         self.count = (self.count + 1).min(ADVANCES_MOST);
-        self.mean_s += (advance_s - self.mean_s) / f64::from(self.count);
+        self.advance_s += (advance_s - self.advance_s) / f64::from(self.count);
+        self.edge_hz += (edge_hz - self.edge_hz) / f64::from(self.count);
     }
 }
 
@@ -118,8 +125,12 @@ pub struct GridNear {
     pub early_s: f64,
     /// See `early_s`.
     pub late_s: f64,
-    /// An edge between two resource blocks, absolute: the middle of the preambles' six.
+    /// An edge between two resource blocks, absolute, and how far off it may be.
     pub block_edge_hz: f64,
+    /// See `block_edge_hz`.
+    pub edge_slack_hz: f64,
+    /// Middle of the preambles' band.
+    pub preamble_hz: f64,
     /// Whether a preamble may begin in the subframe.
     pub is_occasion: bool,
 }
@@ -169,7 +180,7 @@ impl KnownPrach {
             subframes: [0; SUBFRAMES],
             others: 0,
             is_configured: true,
-            advance: Advance::default(),
+            shared: SharedPlace::default(),
             timing: None,
         }
     }
@@ -296,7 +307,7 @@ impl LearnedPrach {
             subframes,
             others: 0,
             is_configured: false,
-            advance: Advance::default(),
+            shared: SharedPlace::default(),
             timing: Some(Timing::new(heard)),
         }
     }
@@ -313,7 +324,9 @@ impl LearnedPrach {
 
     /// Whether there can be such a base station: what was written by hand may say anything.
     pub fn is_possible(&self) -> bool {
-        self.format <= 3 && self.center_hz.is_finite() && self.roots.len() <= PRACH_ROOTS_839.len()
+        let shared = [self.shared.advance_s, self.shared.edge_hz];
+        let is_near = shared.iter().all(|v| v.is_finite()) && shared[0].abs() < 1e-3 && shared[1].abs() < 90e3;
+        self.format <= 3 && self.center_hz.is_finite() && is_near && self.roots.len() <= PRACH_ROOTS_839.len()
     }
 
     /// The roots that its preambles may have: those that were heard, what lies between them in the standard's order, and, as
@@ -523,25 +536,29 @@ impl Carriers {
             let nearest = timing.nearest(at_s);
             let (subframe_s, sigma_s) = timing.of(nearest);
             let subframe = (timing.subframe as i64 + nearest).rem_euclid(SUBFRAMES as i64) as usize;
-            let (early_s, late_s) = known.advance.reach_s();
+            let (early_s, late_s) = known.shared.reach_s();
             let slack_s = GRID_SIGMAS * sigma_s + GRID_SLACK_S;
-            let block_edge_hz = known.center_hz;
+            let edge_slack_hz = if known.shared.is_known() { EDGE_LEFT_HZ } else { EDGE_MOST_HZ };
             (sigma_s < GRID_S).then_some(GridNear {
                 base_station,
                 subframe_s,
                 early_s: early_s + slack_s,
                 late_s: late_s + slack_s,
-                block_edge_hz,
+                block_edge_hz: known.center_hz + known.shared.edge_hz,
+                edge_slack_hz,
+                preamble_hz: known.center_hz,
                 is_occasion: known.is_occasion(subframe),
             })
         };
         near.into_iter().filter_map(grid).take(GRIDS_MOST)
     }
 
-    /// Learns how early phones send to a base station, from an emission that surely is on its grid.
-    pub fn hear_advance(&mut self, base_station: usize, advance_s: f64) {
+    /// Learns how early phones send to a base station and where its blocks lie, from an emission that surely is on its grid:
+    /// `advance_s` before a preamble, `off_hz` above the edges that the grid has.
+    pub fn hear_shared(&mut self, base_station: usize, advance_s: f64, off_hz: f64) {
         if let Some(known) = self.known.get_mut(base_station) {
-            known.advance.take(advance_s);
+            let edge_hz = known.shared.edge_hz + off_hz;
+            known.shared.take(advance_s, edge_hz);
         }
     }
 

@@ -13,11 +13,10 @@ use cellwarden_types::{Detail, Evidence, Kind, Standard};
 use std::ops::Range;
 
 const SUBFRAME_S: f64 = lte::SUBFRAME_TS as f64 / lte::TS_PER_SECOND;
-const SLOT_S: f64 = SUBFRAME_S / 2.0;
-/// A resource block (TS 36.211 5.2.3).
-pub const BLOCK_HZ: f64 = 180e3;
+const SLOT_S: f64 = lte::SLOT_TS as f64 / lte::TS_PER_SECOND;
+const BLOCK_HZ: f64 = lte::RB_HZ;
 /// The last symbol of a subframe with its prefix, left out where the base station lets phones sound (TS 36.211 5.3.4).
-const LAST_SYMBOL_S: f64 = (144.0 + 2048.0) / lte::TS_PER_SECOND;
+const LAST_SYMBOL_S: f64 = (lte::CP_OTHER_TS + lte::SYMBOL_TS) as f64 / lte::TS_PER_SECOND;
 /// A region's edges may be so far off: all of a subframe, and of a block, is as likely.
 const TIME_REACH_S: f64 = 0.5 * SUBFRAME_S;
 const BAND_REACH_HZ: f64 = 0.5 * BLOCK_HZ;
@@ -25,10 +24,8 @@ const BAND_REACH_HZ: f64 = 0.5 * BLOCK_HZ;
 const LEAST_S: f64 = 0.2e-3;
 /// Samples before a region's edges and behind them.
 const LEAD_S: f64 = 0.6e-3;
-/// Steps in which edges are sought in frequency, and how many of them the place of a block may be off: a preamble tells it to a
-/// subcarrier of 1.25 kHz, and a phone errs by 0.3 kHz.
+/// Steps in which edges are sought in frequency.
 const STEP_HZ: f64 = 5e3;
-const OFF_STEPS: i64 = 1;
 /// What an emission leaves beside its band and around its time, as a share of its density: between it and the noise no edge
 /// can be told sharper.
 const LEAKAGE: f64 = 0.02;
@@ -54,8 +51,10 @@ pub struct SubframeGrid {
     pub early: f64,
     /// See `early`.
     pub late: f64,
-    /// An edge between two blocks, absolute.
+    /// An edge between two blocks, absolute, and how far off it may be.
     pub block_edge_hz: f64,
+    /// See `block_edge_hz`.
+    pub edge_slack_hz: f64,
 }
 
 /// A region on a grid.
@@ -67,6 +66,8 @@ pub struct OnGrid {
     pub ln_factor: f64,
     /// How much later than the grid it begins, in samples.
     pub shift: f64,
+    /// How much higher than the grid's its edges are, in hertz.
+    pub shift_hz: f64,
 }
 
 /// Two edges of the grid.
@@ -95,7 +96,8 @@ impl SharedChannelClassifier {
             return None;
         }
         let rough = self.spans(region, (region.low_hz, region.high_hz), snippet, floor, grid)?;
-        let (low_hz, high_hz, ln_band) = self.blocks_on_grid(region, &rough, snippet, floor, grid)?;
+        let (low_hz, high_hz, ln_band, shift_hz) = self.blocks_on_grid(region, &rough, snippet, floor, grid)?;
+        let (low_hz, high_hz) = (low_hz + shift_hz, high_hz + shift_hz);
         let blocks = ((high_hz - low_hz) / BLOCK_HZ).round().max(1.0) as u16;
         let span = self.spans(region, (low_hz, high_hz), snippet, floor, grid)?;
         let ln_factor = span.ln_factor + ln_band;
@@ -124,7 +126,7 @@ impl SharedChannelClassifier {
                 ..Detail::default()
             },
         };
-        Some(OnGrid { proposal, ln_factor, shift: span.shift })
+        Some(OnGrid { proposal, ln_factor, shift: span.shift, shift_hz })
     }
 
     /// The likeliest stretch of slots: samples of the recording.
@@ -203,7 +205,7 @@ impl SharedChannelClassifier {
         })
     }
 
-    /// The likeliest blocks, and the logarithm of their Bayes factor.
+    /// The likeliest blocks' edges, the logarithm of their Bayes factor, and how much higher than the grid's they are.
     fn blocks_on_grid(
         &mut self,
         region: &Region,
@@ -211,7 +213,7 @@ impl SharedChannelClassifier {
         snippet: &Snippet<'_>,
         floor: &NoiseFloor,
         grid: &SubframeGrid,
-    ) -> Option<(f64, f64, f64)> {
+    ) -> Option<(f64, f64, f64, f64)> {
         let from = ((span.start + span.shift).round() as i64 - snippet.start as i64).clamp(0, snippet.iq.len() as i64);
         let to = ((span.end + span.shift).round() as i64 - snippet.start as i64).clamp(from, snippet.iq.len() as i64);
         // Of its own time alone.
@@ -254,23 +256,23 @@ impl SharedChannelClassifier {
         let highs = (high - reach).max(low + least)..high + reach;
         let ln_free = edges.ln_mean(&lows, -1.0)? + edges.ln_mean(&highs, 1.0)?;
         let block = (BLOCK_HZ / STEP_HZ).round() as i64;
-        let off = OFF_STEPS as f64;
-        let mut best: Option<(f64, i64, i64)> = None;
+        let off = (grid.edge_slack_hz / STEP_HZ).clamp(1.0, 0.3 * block as f64);
+        let mut best: Option<(f64, i64, i64, f64)> = None;
         let (mut total, mut count) = (0.0, 0.0);
         let blocks_from = |step: f64| ((step + first as f64) / block as f64).ceil() as i64;
         for a in blocks_from(lows.start)..blocks_from(lows.end) {
             for b in blocks_from(highs.start).max(a + 1)..blocks_from(highs.end) {
                 let (from, to) = ((a * block - first) as f64, (b * block - first) as f64);
-                let Some((ln_joint, _)) = edges.ln_joint(from, to, &(-off..off)) else { continue };
+                let Some((ln_joint, shift)) = edges.ln_joint(from, to, &(-off..off)) else { continue };
                 let ln_factor = ln_joint - ln_free;
                 total += ln_factor.min(600.0).exp();
                 count += 1.0;
                 if best.is_none_or(|(ln, ..)| ln_factor > ln) {
-                    best = Some((ln_factor, a, b));
+                    best = Some((ln_factor, a, b, shift * STEP_HZ));
                 }
             }
         }
-        best.map(|(_, a, b)| (edge_hz(a * block), edge_hz(b * block), (total / count).ln()))
+        best.map(|(_, a, b, shift_hz)| (edge_hz(a * block), edge_hz(b * block), (total / count).ln(), shift_hz))
     }
 }
 

@@ -3,17 +3,15 @@
 use super::{Classifiers, MARGIN_S, Stream};
 use crate::candidate::{Proposal, Snippet};
 use crate::carrier::{GridNear, HeardPreamble};
-use crate::classify::lte::on_grid::{BLOCK_HZ, LEAST_LN, OnGrid, SURE_LN, SubframeGrid};
+use crate::classify::lte::on_grid::{LEAST_LN, OnGrid, SURE_LN, SubframeGrid};
 use crate::classify::lte::prach::timing::start_sigma_s;
 use crate::segment::Segment;
 use crate::swap::SwapTest;
-use cellwarden_standards::lte::PRACH_FORMATS;
+use cellwarden_standards::lte::{self, PRACH_FORMATS};
 use cellwarden_types::{Kind, Standard};
 
 /// Evidence of a preamble from which is learned.
 const LEARNED_LLR: f64 = 2.0;
-/// Width of a long preamble's place (TS 36.211 5.7.3).
-const PREAMBLE_BLOCKS: f64 = 6.0;
 
 impl Stream {
     /// The name of what nothing else named, where it lies on a learned base station's subframes and blocks. `from` is the sample
@@ -32,18 +30,20 @@ impl Stream {
         let mut best: Option<(OnGrid, GridNear)> = None;
         let mut tried = 0;
         for grid in self.carriers.grids(at_s, middle_hz) {
-            // A preamble that nobody made out lies on the grid as well.
-            let is_preamble = grid.is_occasion
-                && (middle_hz - grid.block_edge_hz).abs() < 2.0 * BLOCK_HZ
-                && ((region.high_hz - region.low_hz) / BLOCK_HZ - PREAMBLE_BLOCKS).abs() < 1.5;
-            if is_preamble {
-                return None;
-            }
             tried += 1;
             let subframe = grid.subframe_s * rate - self.lost_before as f64;
             let (early, late) = (grid.early_s * rate, grid.late_s * rate);
-            let there = SubframeGrid { subframe, early, late, block_edge_hz: grid.block_edge_hz };
+            let GridNear { block_edge_hz, edge_slack_hz, .. } = grid;
+            let there = SubframeGrid { subframe, early, late, block_edge_hz, edge_slack_hz };
             let found = shared.on_grid(region, &near, &self.noise, &there);
+            // A preamble that nobody made out lies on the grid as well.
+            let is_preamble = |p: &Proposal| {
+                let off_hz = (p.low_hz + p.high_hz) / 2.0 - grid.preamble_hz;
+                grid.is_occasion && off_hz.abs() < lte::RB_HZ && p.detail.resource_blocks == Some(lte::PRACH_BLOCKS)
+            };
+            if found.as_ref().is_some_and(|f| is_preamble(&f.proposal)) {
+                return None;
+            }
             if let Some(found) = found.filter(|f| best.as_ref().is_none_or(|(b, _)| f.ln_factor > b.ln_factor)) {
                 best = Some((found, grid));
             }
@@ -55,7 +55,7 @@ impl Stream {
         }
         let is_sure = found.ln_factor > SURE_LN && found.proposal.kind == Kind::Pusch;
         if is_sure && swapped.takes(region.start, region.count) {
-            self.carriers.hear_advance(grid.base_station, -found.shift / rate);
+            self.carriers.hear_shared(grid.base_station, -found.shift / rate, found.shift_hz);
         }
         Some(found.proposal)
     }
