@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import tomllib
 import time
 import unittest
 from pathlib import Path
@@ -298,11 +299,22 @@ class Runs(unittest.TestCase):
     def test_our_simulator_can_judge(self):
         scene = self.folder / "scene.toml"
         scene.write_text("seed = $seed\nsnr_db = $snr\ncount = $count\n")
-        row = sweep.pd_row("own", "prach", "by our own simulator", str(scene), "lte/prach", "0", judge="simulator")
+        row = sweep.train_row("own", "prach", "by our own simulator", "lte/prach", "0", {"activity": "lte-access"})
+        row = {**row, "scene": str(scene)}
         with mock.patch.object(sweep, "ROWS", [row]):
             status, out, err = self.sweep("own", "--trials", "50")
         self.assertEqual(status, 0, err)
         self.assertIn("50     50", out)
+
+    def test_phones_of_a_row_stand_in_its_scene(self):
+        row = next(row for row in sweep.ROWS if row["name"] == "tau")
+        tools = mock.Mock(scratch=self.folder, binary="cellwarden")
+        sweep.simulator(sweep.Part(row, -6.0, 0, 3, 3, 7), tools)
+        scene = tomllib.loads((self.folder / "scene.toml").read_text())
+        phones = scene["phone"][1:]
+        self.assertEqual([p["name"] for p in phones], ["far-0", "far-1", "far-2"])
+        self.assertEqual({(p["activity"], p["snr_db"]) for p in phones}, {("lte-tau", -6.0)})
+        self.assertGreater(scene["duration_s"], phones[-1]["start_s"] + 1.0)
 
     def test_what_is_wrong_is_said(self):
         def refused(word, *words, binary=None):
