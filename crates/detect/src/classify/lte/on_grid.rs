@@ -31,16 +31,12 @@ const STEP_HZ: f64 = 5e3;
 const LEAKAGE: f64 = 0.02;
 /// Filters fall over so much beside the band.
 const TAPER_HZ: f64 = 40e3;
-/// The natural logarithm of the least Bayes factor that names: 1 in 150 of what lies anywhere.
-pub const LEAST_LN: f64 = 5.0;
-/// One slot of several blocks is half of a hopping subframe at the best, and rare: it takes 1 in 3,000.
-const LEAST_LN_WIDE_SLOT: f64 = 8.0;
+/// One slot of several blocks is half of a hopping subframe at the best, and rare: by so much less likely, as a logarithm.
+const WIDE_SLOT_LN: f64 = 3.0;
 /// Evidence of one emission counts to here: its neighbours err together with it.
 const LLR_MOST: f64 = 4.0;
 /// How much of the logarithm counts.
 const LLR_SHARE: f64 = 0.6;
-/// From this on the shift against the grid tells how early the base station wants its phones.
-pub const SURE_LN: f64 = 8.0;
 
 /// Where a base station's subframes and resource blocks lie near a region.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,10 +60,14 @@ pub struct OnGrid {
     pub proposal: Proposal,
     /// Natural logarithm of the Bayes factor.
     pub ln_factor: f64,
-    /// How much later than the grid it begins, in samples.
+    /// How much later than the grid it begins, in samples, and one standard deviation of that.
     pub shift: f64,
-    /// How much higher than the grid's its edges are, in hertz.
+    /// See `shift`.
+    pub shift_sigma: f64,
+    /// How much higher than the grid's its edges are, in hertz, likewise.
     pub shift_hz: f64,
+    /// See `shift_hz`.
+    pub shift_sigma_hz: f64,
 }
 
 /// Two edges of the grid.
@@ -76,13 +76,14 @@ struct Span {
     start: f64,
     end: f64,
     slots: u32,
-    /// Log of the Bayes factor, and the likeliest shift of both edges.
+    /// Log of the Bayes factor, and the shift of both edges: mean and one standard deviation.
     ln_factor: f64,
     shift: f64,
+    sigma: f64,
 }
 
 impl SharedChannelClassifier {
-    /// What a region is if its edges are those of `grid`; none where they need not be.
+    /// What a region is if its edges are those of `grid`, and how much likelier that makes them; none where it cannot be.
     pub fn on_grid(
         &mut self,
         region: &Region,
@@ -96,13 +97,14 @@ impl SharedChannelClassifier {
             return None;
         }
         let rough = self.spans(region, (region.low_hz, region.high_hz), snippet, floor, grid)?;
-        let (low_hz, high_hz, ln_band, shift_hz) = self.blocks_on_grid(region, &rough, snippet, floor, grid)?;
+        let (low_hz, high_hz, ln_band, (shift_hz, shift_sigma_hz)) =
+            self.blocks_on_grid(region, &rough, snippet, floor, grid)?;
         let (low_hz, high_hz) = (low_hz + shift_hz, high_hz + shift_hz);
         let blocks = ((high_hz - low_hz) / BLOCK_HZ).round().max(1.0) as u16;
         let span = self.spans(region, (low_hz, high_hz), snippet, floor, grid)?;
-        let ln_factor = span.ln_factor + ln_band;
-        let least = if span.slots == 1 && blocks > 1 { LEAST_LN_WIDE_SLOT } else { LEAST_LN };
-        if ln_factor.is_nan() || ln_factor < least || band::lte_band((low_hz + high_hz) / 2.0).is_none() {
+        let unlikely = if span.slots == 1 && blocks > 1 { WIDE_SLOT_LN } else { 0.0 };
+        let ln_factor = span.ln_factor + ln_band - unlikely;
+        if ln_factor.is_nan() || band::lte_band((low_hz + high_hz) / 2.0).is_none() {
             return None;
         }
         let llr = |ln: f64| (LLR_SHARE * ln).clamp(-1.0, LLR_MOST * 0.5);
@@ -126,7 +128,7 @@ impl SharedChannelClassifier {
                 ..Detail::default()
             },
         };
-        Some(OnGrid { proposal, ln_factor, shift: span.shift, shift_hz })
+        Some(OnGrid { proposal, ln_factor, shift: span.shift, shift_sigma: span.sigma, shift_hz, shift_sigma_hz })
     }
 
     /// The likeliest stretch of slots: samples of the recording.
@@ -184,13 +186,13 @@ impl SharedChannelClassifier {
                     if !ends.contains(&to) {
                         continue;
                     }
-                    let Some((ln_joint, shift)) = edges.ln_joint(from, to, &shifts) else { continue };
+                    let Some((ln_joint, shift, sigma)) = edges.ln_joint(from, to, &shifts) else { continue };
                     let ln_factor = ln_joint - ln_free;
                     total += ln_factor.min(600.0).exp();
                     count += 1.0;
                     let slots = (b - a) as u32;
                     if best.is_none_or(|s| ln_factor > s.ln_factor) {
-                        best = Some(Span { start: from, end: to, slots, ln_factor, shift });
+                        best = Some(Span { start: from, end: to, slots, ln_factor, shift, sigma });
                     }
                 }
             }
@@ -200,12 +202,14 @@ impl SharedChannelClassifier {
             start: window_start as f64 + back(s.start),
             end: window_start as f64 + back(s.end),
             shift: back(s.shift),
+            sigma: back(s.sigma),
             ln_factor: (total / count).ln(),
             ..s
         })
     }
 
-    /// The likeliest blocks' edges, the logarithm of their Bayes factor, and how much higher than the grid's they are.
+    /// The likeliest blocks' edges, the logarithm of their Bayes factor, and how much higher than the grid's they are: mean and
+    /// one standard deviation.
     fn blocks_on_grid(
         &mut self,
         region: &Region,
@@ -213,7 +217,7 @@ impl SharedChannelClassifier {
         snippet: &Snippet<'_>,
         floor: &NoiseFloor,
         grid: &SubframeGrid,
-    ) -> Option<(f64, f64, f64, f64)> {
+    ) -> Option<(f64, f64, f64, (f64, f64))> {
         let from = ((span.start + span.shift).round() as i64 - snippet.start as i64).clamp(0, snippet.iq.len() as i64);
         let to = ((span.end + span.shift).round() as i64 - snippet.start as i64).clamp(from, snippet.iq.len() as i64);
         // Of its own time alone.
@@ -257,22 +261,22 @@ impl SharedChannelClassifier {
         let ln_free = edges.ln_mean(&lows, -1.0)? + edges.ln_mean(&highs, 1.0)?;
         let block = (BLOCK_HZ / STEP_HZ).round() as i64;
         let off = (grid.edge_slack_hz / STEP_HZ).clamp(1.0, 0.3 * block as f64);
-        let mut best: Option<(f64, i64, i64, f64)> = None;
+        let mut best: Option<(f64, i64, i64, (f64, f64))> = None;
         let (mut total, mut count) = (0.0, 0.0);
         let blocks_from = |step: f64| ((step + first as f64) / block as f64).ceil() as i64;
         for a in blocks_from(lows.start)..blocks_from(lows.end) {
             for b in blocks_from(highs.start).max(a + 1)..blocks_from(highs.end) {
                 let (from, to) = ((a * block - first) as f64, (b * block - first) as f64);
-                let Some((ln_joint, shift)) = edges.ln_joint(from, to, &(-off..off)) else { continue };
+                let Some((ln_joint, shift, sigma)) = edges.ln_joint(from, to, &(-off..off)) else { continue };
                 let ln_factor = ln_joint - ln_free;
                 total += ln_factor.min(600.0).exp();
                 count += 1.0;
                 if best.is_none_or(|(ln, ..)| ln_factor > ln) {
-                    best = Some((ln_factor, a, b, shift * STEP_HZ));
+                    best = Some((ln_factor, a, b, (shift * STEP_HZ, sigma * STEP_HZ)));
                 }
             }
         }
-        best.map(|(_, a, b, shift_hz)| (edge_hz(a * block), edge_hz(b * block), (total / count).ln(), shift_hz))
+        best.map(|(_, a, b, shift)| (edge_hz(a * block), edge_hz(b * block), (total / count).ln(), shift))
     }
 }
 
@@ -319,25 +323,29 @@ impl Edges<'_> {
         ln_mean_exp(places.iter().map(|&s| sign * s))
     }
 
-    /// The same for both edges, moved together by `shifts`, and the likeliest shift's mean.
-    fn ln_joint(&self, from: f64, to: f64, shifts: &Range<f64>) -> Option<(f64, f64)> {
+    /// The same for both edges, moved together by `shifts`, and the shift's mean and standard deviation.
+    fn ln_joint(&self, from: f64, to: f64, shifts: &Range<f64>) -> Option<(f64, f64, f64)> {
         let (first, last) = (shifts.start.floor() as i64, shifts.end.ceil() as i64);
         let (a, b) = (from.round() as i64, to.round() as i64);
         let sum = |place: i64| usize::try_from(place).ok().and_then(|p| self.sums.get(p)).copied();
         let of = |shift: i64| Some(sum(b + shift)? - sum(a + shift)?);
         let most = (first..=last).filter_map(of).reduce(f64::max)?;
-        let (mut total, mut turned, mut count) = (0.0, 0.0, 0.0);
+        let (mut total, mut sum_of, mut squares, mut count) = (0.0, 0.0, 0.0, 0.0);
         for shift in first..=last {
             // The room beyond the samples is as likely a place, of which nothing is known.
             count += 1.0;
             if let Some(ln) = of(shift) {
                 let weight = (ln - most).exp();
                 total += weight;
-                turned += weight * shift as f64;
+                sum_of += weight * shift as f64;
+                squares += weight * (shift * shift) as f64;
             }
         }
         let rest = a as f64 - from;
-        Some((most + (total / count).ln(), turned / total + rest))
+        let mean = sum_of / total;
+        // A place is as wide as one sample.
+        let variance = (squares / total - mean * mean).max(0.0) + 1.0 / 12.0;
+        Some((most + (total / count).ln(), mean + rest, variance.sqrt()))
     }
 }
 

@@ -2,16 +2,18 @@
 
 use super::{Classifiers, MARGIN_S, Stream};
 use crate::candidate::{Proposal, Snippet};
-use crate::carrier::{GridNear, HeardPreamble};
-use crate::classify::lte::on_grid::{LEAST_LN, OnGrid, SURE_LN, SubframeGrid};
+use crate::carrier::{GridNear, HeardPreamble, HeardShared};
+use crate::classify::lte::on_grid::{OnGrid, SubframeGrid};
 use crate::classify::lte::prach::timing::start_sigma_s;
 use crate::segment::Segment;
 use crate::swap::SwapTest;
 use cellwarden_standards::lte::{self, PRACH_FORMATS};
-use cellwarden_types::{Kind, Standard};
+use cellwarden_types::{Evidence, Standard};
 
 /// Evidence of a preamble from which is learned.
 const LEARNED_LLR: f64 = 2.0;
+/// How much of what other emissions say counts for one.
+const IN_USE_SHARE: f64 = 0.3;
 
 impl Stream {
     /// The name of what nothing else named, where it lies on a learned base station's subframes and blocks. `from` is the sample
@@ -48,14 +50,18 @@ impl Stream {
                 best = Some((found, grid));
             }
         }
-        let (found, grid) = best?;
-        // One of several grids fits by chance as often more.
-        if found.ln_factor < LEAST_LN + f64::from(tried).ln() {
-            return None;
-        }
-        let is_sure = found.ln_factor > SURE_LN && found.proposal.kind == Kind::Pusch;
-        if is_sure && swapped.takes(region.start, region.count) {
-            self.carriers.hear_shared(grid.base_station, -found.shift / rate, found.shift_hz);
+        let (mut found, grid) = best?;
+        // Of several grids one fits by chance so much more often.
+        let in_use = self.carriers.is_own(grid.base_station, found.ln_factor - f64::from(tried).ln())?;
+        found.proposal.detail.evidence.push(Evidence::new("carrier_in_use", in_use, IN_USE_SHARE * in_use));
+        let heard = HeardShared {
+            shift_s: found.shift / rate,
+            sigma_s: found.shift_sigma / rate,
+            off_hz: found.shift_hz,
+            off_sigma_hz: found.shift_sigma_hz,
+        };
+        if swapped.takes(region.start, region.count) {
+            self.carriers.hear_shared(&grid, &heard);
         }
         Some(found.proposal)
     }

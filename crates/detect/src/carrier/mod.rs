@@ -4,6 +4,10 @@
 //! a few neighbouring roots (TS 36.211 5.7); each preamble that is heard says all three. With them the next one is sought where
 //! and when it may be, by a correlator that needs 7 dB less than a search of everything.
 
+mod shared;
+
+pub use shared::{GridNear, HeardShared, SharedPlace};
+
 use cellwarden_standards::lte::{PRACH_FORMATS, PRACH_ROOTS_839, SUBFRAME_TS, TS_PER_SECOND};
 use cellwarden_types::Hertz;
 use cellwarden_types::units::hertz_or_text;
@@ -34,26 +38,12 @@ const OUTLIER_SIGMAS: f64 = 3.0;
 const UNSURE_S: f64 = 8e-6;
 const UNSURE_TAILS: f64 = 9.0;
 const OFF_MOST_S: f64 = 200e-6;
-/// How much earlier than a preamble's phones near it send all else, before that is known: twice the way to a base station at
-/// 7 km (TS 36.213 4.2.3, TS 36.211 8.1). What is left of it once it is known: ways within a prison, and steps of 16 Ts.
-const ADVANCE_MOST_S: f64 = 47e-6;
-const ADVANCE_LEFT_S: f64 = 6e-6;
-/// How far off the blocks' edges may be that a preamble's place tells, some subcarriers of 1.25 kHz, and what is left of it.
-const EDGE_MOST_HZ: f64 = 10e3;
-const EDGE_LEFT_HZ: f64 = 5e3;
-/// So many are known well, and so many are remembered.
-const ADVANCES_LEAST: u32 = 6;
-const ADVANCES_MOST: u32 = 200;
 /// Wider than a carrier no uplink reaches from its preambles.
 const CARRIER_HZ: f64 = 20e6;
 /// Base stations whose grids are tried on an emission: the nearest ones.
 const GRIDS_MOST: usize = 4;
 /// A grid that is known no better helps little.
-const GRID_S: f64 = 20e-6;
-/// Deviations of the grid that are searched.
-const GRID_SIGMAS: f64 = 2.0;
-/// A phone's own clock and a measurement's error.
-const GRID_SLACK_S: f64 = 4e-6;
+const GRID_S: f64 = 60e-6;
 
 /// A base station's preambles, as this receiver hears them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,61 +68,6 @@ pub struct LearnedPrach {
     /// When its subframes begin, by the receiver's clock; not known after a restart until a preamble is heard.
     #[serde(skip)]
     pub timing: Option<Timing>,
-}
-
-/// How a base station's shared channels lie against its preambles: a distance's timing advance and a carrier's blocks, nothing of
-/// a phone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SharedPlace {
-    /// How much earlier than preambles phones near here send to it, in seconds, a mean.
-    pub advance_s: f64,
-    /// How much higher than the preambles' middle an edge between blocks lies, in hertz, likewise.
-    pub edge_hz: f64,
-    /// Of so many emissions.
-    pub count: u32,
-}
-
-impl SharedPlace {
-    fn is_known(&self) -> bool {
-        self.count >= ADVANCES_LEAST
-    }
-
-    /// How much earlier, and later, than preambles phones may send.
-    fn reach_s(&self) -> (f64, f64) {
-        if self.is_known() {
-            (self.advance_s + ADVANCE_LEFT_S, ADVANCE_LEFT_S - self.advance_s)
-        } else {
-            (ADVANCE_MOST_S, GRID_SLACK_S)
-        }
-    }
-
-    fn take(&mut self, advance_s: f64, edge_hz: f64) {
-        self.count = (self.count + 1).min(ADVANCES_MOST);
-        self.advance_s += (advance_s - self.advance_s) / f64::from(self.count);
-        self.edge_hz += (edge_hz - self.edge_hz) / f64::from(self.count);
-    }
-}
-
-/// Where a base station's subframes and blocks lie near a moment.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct GridNear {
-    /// Which of the known ones it is.
-    pub base_station: usize,
-    /// A preamble in the subframe would begin then, in seconds of the stream.
-    pub subframe_s: f64,
-    /// How much earlier and later all else may begin.
-    pub early_s: f64,
-    /// See `early_s`.
-    pub late_s: f64,
-    /// An edge between two resource blocks, absolute, and how far off it may be.
-    pub block_edge_hz: f64,
-    /// See `block_edge_hz`.
-    pub edge_slack_hz: f64,
-    /// Middle of the preambles' band.
-    pub preamble_hz: f64,
-    /// Whether a preamble may begin in the subframe.
-    pub is_occasion: bool,
 }
 
 /// A base station of which the network's plan, or a survey, tells.
@@ -278,17 +213,17 @@ impl Timing {
         self.of(self.nearest(at_s)).1 < LOCKED_S
     }
 
-    /// Takes a start that fits.
-    fn follow(&mut self, heard: &HeardPreamble) {
-        let n = self.nearest(heard.start_s);
+    /// Takes a start that fits, whose variance is that.
+    fn follow(&mut self, start_s: f64, variance: f64) {
+        let n = self.nearest(start_s);
         let (expected, sigma) = self.of(n);
         let after_s = n as f64 * SUBFRAME_S;
         let [_, both, rate] = self.variance;
         let wandered = RATE_WANDER * RATE_WANDER * after_s.abs();
         let (offset, both, rate) = (sigma * sigma, both + after_s * rate, rate + wandered);
-        let gain = offset + variance_of(heard);
+        let gain = offset + variance;
         let (by_offset, by_rate) = (offset / gain, both / gain);
-        let off_s = heard.start_s - expected;
+        let off_s = start_s - expected;
         self.at_s = expected + by_offset * off_s;
         self.rate += by_rate * off_s;
         self.variance = [offset * (1.0 - by_offset), both * (1.0 - by_offset), rate - by_rate * both];
@@ -324,9 +259,10 @@ impl LearnedPrach {
 
     /// Whether there can be such a base station: what was written by hand may say anything.
     pub fn is_possible(&self) -> bool {
-        let shared = [self.shared.advance_s, self.shared.edge_hz];
-        let is_near = shared.iter().all(|v| v.is_finite()) && shared[0].abs() < 1e-3 && shared[1].abs() < 90e3;
-        self.format <= 3 && self.center_hz.is_finite() && is_near && self.roots.len() <= PRACH_ROOTS_839.len()
+        self.format <= 3
+            && self.center_hz.is_finite()
+            && self.shared.is_possible()
+            && self.roots.len() <= PRACH_ROOTS_839.len()
     }
 
     /// The roots that its preambles may have: those that were heard, what lies between them in the standard's order, and, as
@@ -432,7 +368,7 @@ impl LearnedPrach {
         let expected = (variance + heard.sigma_s * heard.sigma_s + START_S * START_S).sqrt();
         let is_measured = self.format == heard.format && off_s.abs() < OUTLIER_SIGMAS * expected;
         if is_measured {
-            timing.follow(heard);
+            timing.follow(heard.start_s, variance_of(heard));
         }
         let share = if is_measured { variance / (variance + own) } else { 0.0 };
         Believed { start_s: expected_s + share * off_s, format: self.format }
@@ -536,30 +472,27 @@ impl Carriers {
             let nearest = timing.nearest(at_s);
             let (subframe_s, sigma_s) = timing.of(nearest);
             let subframe = (timing.subframe as i64 + nearest).rem_euclid(SUBFRAMES as i64) as usize;
-            let (early_s, late_s) = known.shared.reach_s();
-            let slack_s = GRID_SIGMAS * sigma_s + GRID_SLACK_S;
-            let edge_slack_hz = if known.shared.is_known() { EDGE_LEFT_HZ } else { EDGE_MOST_HZ };
-            (sigma_s < GRID_S).then_some(GridNear {
-                base_station,
-                subframe_s,
-                early_s: early_s + slack_s,
-                late_s: late_s + slack_s,
-                block_edge_hz: known.center_hz + known.shared.edge_hz,
-                edge_slack_hz,
-                preamble_hz: known.center_hz,
-                is_occasion: known.is_occasion(subframe),
-            })
+            let is_occasion = known.is_occasion(subframe);
+            (sigma_s < GRID_S)
+                .then(|| known.shared.grid(base_station, (subframe_s, sigma_s), known.center_hz, is_occasion))
         };
         near.into_iter().filter_map(grid).take(GRIDS_MOST)
     }
 
-    /// Learns how early phones send to a base station and where its blocks lie, from an emission that surely is on its grid:
-    /// `advance_s` before a preamble, `off_hz` above the edges that the grid has.
-    pub fn hear_shared(&mut self, base_station: usize, advance_s: f64, off_hz: f64) {
-        if let Some(known) = self.known.get_mut(base_station) {
-            let edge_hz = known.shared.edge_hz + off_hz;
-            known.shared.take(advance_s, edge_hz);
+    /// Whether what lies on a base station's grid is its phones', see [`SharedPlace::is_own`].
+    pub fn is_own(&mut self, base_station: usize, ln_factor: f64) -> Option<f64> {
+        self.known.get_mut(base_station)?.shared.is_own(ln_factor)
+    }
+
+    /// Learns from what is on a base station's grid where others will be, and when its subframes begin.
+    pub fn hear_shared(&mut self, grid: &GridNear, heard: &HeardShared) {
+        let Some(known) = self.known.get_mut(grid.base_station) else { return };
+        let Some(timing) = &mut known.timing else { return };
+        if let Some(variance) = known.shared.advance_variance() {
+            let start_s = grid.subframe_s + heard.shift_s + known.shared.advance_s;
+            timing.follow(start_s, heard.sigma_s * heard.sigma_s + variance);
         }
+        known.shared.take(heard, grid.sigma_s);
     }
 
     /// Learns from a preamble that was heard, and says what is likeliest of it.
