@@ -28,7 +28,11 @@ pub fn run(args: &LearnedArgs) -> Result<(), Failure> {
         writeln!(out, "no base station was heard to be called yet")?;
         return Ok(());
     }
-    writeln!(out, "{:<16} {:>12} {:>6} {:>6}  {:<13} ROOTS", "SENSOR", "PRACH MHz", "FORMAT", "HEARD", "A FRAME")?;
+    writeln!(
+        out,
+        "{:<16} {:>12} {:>6} {:>6} {:>9}  {:<13} ROOTS",
+        "SENSOR", "PRACH MHz", "FORMAT", "HEARD", "ADVANCE", "A FRAME"
+    )?;
     for (sensor, b) in &all {
         let frame = b.subframes.len() / 2;
         let occasions = (0..frame).filter(|&s| b.is_occasion(s)).count();
@@ -43,10 +47,15 @@ pub fn run(args: &LearnedArgs) -> Result<(), Failure> {
             1 => "1 subframe".to_owned(),
             n => format!("{n} subframes"),
         };
+        // Twice the way to the base station.
+        let advance = match b.shared.known_advance_s() {
+            Some(advance_s) => format!("{:.1} µs", advance_s * 1e6),
+            None => "-".to_owned(),
+        };
         let origin = if b.is_configured { " (configured)" } else { "" };
         writeln!(
             out,
-            "{sensor:<16} {:>12.4} {:>6} {:>6}  {often:<13} {}{origin}",
+            "{sensor:<16} {:>12.4} {:>6} {:>6} {advance:>9}  {often:<13} {}{origin}",
             b.center_hz / 1e6,
             b.format,
             b.heard(),
