@@ -2,9 +2,11 @@
 #![allow(missing_docs)] // criterion's macros make public functions
 
 use cellwarden_benches::{Heard, RATE_HZ, block, signal};
-use cellwarden_detect::candidate::{Classifier, Proposal, Snippet};
+use cellwarden_detect::candidate::{Classifier, NoiseFloor, Proposal, Snippet};
+use cellwarden_detect::carrier::{LearnedPrach, LearnedRoot, SUBFRAMES, SharedPlace};
 use cellwarden_detect::classify::gsm::GsmClassifier;
 use cellwarden_detect::classify::lte::prach::PrachSearch;
+use cellwarden_detect::classify::lte::prach::narrow::NarrowSearch;
 use cellwarden_detect::classify::lte::shared::SharedChannelClassifier;
 use cellwarden_detect::config::FrameGeometry;
 use cellwarden_detect::convert::convert;
@@ -137,6 +139,51 @@ fn whole(c: &mut Criterion) {
     group.finish();
 }
 
+/// What an occasion of a base station that is known costs in a carrier of 20 MHz that is quiet. One with preambles in every second
+/// subframe has 500 of them a second, most have 100 or 200 (TS 36.211 table 5.7.1-2). The reference is a transform of as many samples.
+fn learned(c: &mut Criterion) {
+    let (rate_hz, center_hz) = (30.72e6, 847e6);
+    let samples = (1.2e-3 * rate_hz) as usize;
+    let bytes = signal(samples, false, 5);
+    let mut iq = vec![Complex32::ZERO; samples];
+    convert(SampleFormat::Cs16, &bytes, &mut iq);
+    let geometry = FrameGeometry::for_rate(rate_hz);
+    let floor = NoiseFloor { center_hz, rate_hz, density: vec![1e-13; geometry.n_fft] };
+    let mut group = c.benchmark_group("a learned base station, 30.72 Msps");
+    let window = (0.8e-3 * rate_hz) as usize;
+    let fft = FftPlanner::new().plan_fft_forward(window);
+    let mut scratch = vec![Complex32::ZERO; fft.get_inplace_scratch_len()];
+    group.bench_function("reference: rustfft of a preamble's sequence", |b| {
+        b.iter_batched_ref(
+            || iq[..window].to_vec(),
+            |iq| fft.process_with_scratch(iq, &mut scratch),
+            BatchSize::LargeInput,
+        );
+    });
+    let mut search = NarrowSearch::new(rate_hz).expect("invariant: 30.72 Msps has lower rates");
+    for count in [1u16, 2, 10] {
+        let roots: Vec<u16> = (129..129 + count).collect();
+        let mut subframes = [0; SUBFRAMES];
+        subframes[1] = 50;
+        let base_station = LearnedPrach {
+            center_hz: center_hz - 8.2e6,
+            format: 0,
+            roots: roots.iter().map(|&root| LearnedRoot { root, heard: 50 }).collect(),
+            subframes,
+            others: 0,
+            is_configured: false,
+            shared: SharedPlace::default(),
+            timing: None,
+        };
+        let snippet = Snippet { iq: &iq, start: 0, rate_hz, center_hz };
+        let place = (0.15e-3 * rate_hz, 1e-6 * rate_hz);
+        group.bench_function(format!("an occasion, {count} roots"), |b| {
+            b.iter(|| search.sights(black_box(&snippet), &floor, &base_station, place, &roots));
+        });
+    }
+    group.finish();
+}
+
 /// One emission each at 15 dB, found by its energy: what naming it costs. Throughput is its own samples.
 fn classification(c: &mut Criterion) {
     let mut group = c.benchmark_group("classify one emission at 20 Msps");
@@ -173,5 +220,5 @@ fn classification(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, stages, classification, whole);
+criterion_group!(benches, stages, classification, whole, learned);
 criterion_main!(benches);

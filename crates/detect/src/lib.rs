@@ -26,6 +26,7 @@ pub mod classify;
 pub mod confidence;
 pub mod config;
 pub mod convert;
+pub mod decimate;
 pub mod fft;
 pub mod floor;
 pub mod gate;

@@ -72,7 +72,7 @@ impl Carriers {
         &self,
         (from_s, to_s): (f64, f64),
         most_cores: f64,
-        cores_of: impl Fn(usize) -> f64,
+        cores_of: impl Fn(&LearnedPrach, usize) -> f64,
     ) -> (Vec<Occasion<'_>>, u64) {
         let (mut all, mut skipped, mut cores) = (Vec::new(), 0, 0.0);
         let mut best: Vec<&LearnedPrach> = self.known.iter().collect();
@@ -80,7 +80,7 @@ impl Carriers {
         for base_station in best {
             let Some(timing) = base_station.timing.filter(|t| t.is_known_at(from_s)) else { continue };
             let roots: Rc<[u16]> = base_station.likely_roots().into();
-            cores += base_station.occasions_a_second() * cores_of(roots.len());
+            cores += base_station.occasions_a_second() * cores_of(base_station, roots.len());
             for n in timing.nearest(from_s)..=timing.nearest(to_s) {
                 let (start_s, sigma_s) = timing.of(n);
                 let subframe = (timing.subframe as i64 + n).rem_euclid(SUBFRAMES as i64) as usize;

@@ -13,6 +13,7 @@ use crate::carrier::{Carriers, LearnedPrach};
 use crate::classify::gsm::GsmClassifier;
 use crate::classify::lte::prach::PrachSearch;
 use crate::classify::lte::prach::deep::DeepSearch;
+use crate::classify::lte::prach::narrow::NarrowSearch;
 use crate::classify::lte::shared::SharedChannelClassifier;
 use crate::confidence::burst_confidence;
 use crate::config::{Depth, DetectConfig, FrameGeometry};
@@ -100,6 +101,8 @@ struct Faint {
 struct Classifiers {
     gsm: GsmClassifier,
     prach: Option<PrachSearch>,
+    /// Where the stream is wide, a cheaper look at known places.
+    narrow: Option<NarrowSearch>,
     shared: SharedChannelClassifier,
     iq: Vec<Complex32>,
     recent_prach: Vec<Proposal>,
@@ -158,6 +161,7 @@ impl Stream {
             classifiers: Classifiers {
                 gsm: GsmClassifier::new(rate, center),
                 prach: PrachSearch::new(rate),
+                narrow: NarrowSearch::new(rate),
                 shared: SharedChannelClassifier::new(rate),
                 iq: Vec::new(),
                 recent_prach: Vec::new(),

@@ -2,6 +2,7 @@
 
 use super::{Classifiers, Faint, HELD_S, Stream};
 use crate::candidate::{Proposal, Snippet};
+use crate::carrier::LearnedPrach;
 use crate::convert::convert;
 use crate::gate::PreambleGate;
 use crate::grid::GridSearch;
@@ -95,8 +96,11 @@ impl Stream {
         }
         self.occasions_next = end - self.origin;
         let (from_s, to_s) = (self.seconds_at(begin as f64), self.seconds_at(end as f64));
-        let Some(prach) = &self.classifiers.prach else { return };
-        let cores_of = |roots: usize| prach.seconds_of_occasion(roots);
+        let Classifiers { prach: Some(prach), narrow, .. } = &self.classifiers else { return };
+        let cores_of = |base_station: &LearnedPrach, roots: usize| match narrow {
+            Some(narrow) => narrow.seconds_of_occasion(base_station, roots),
+            None => prach.seconds_of_occasion(base_station, roots),
+        };
         // Put back before anything is learned.
         let carriers = std::mem::take(&mut self.carriers);
         let (occasions, skipped) = carriers.occasions((from_s, to_s), search_cores, cores_of);
@@ -113,12 +117,23 @@ impl Stream {
             if parts.recent_prach.iter().any(is_known) {
                 continue;
             }
+            let place = (start, occasion.sigma_s * rate);
+            if let Some(narrow) = &mut parts.narrow {
+                let needs = narrow.needs(base_station, place);
+                let last = (needs.end.ceil() as u64).min(known);
+                let first = (needs.start.floor().max(0.0) as u64).max(self.ring.first()).min(last);
+                parts.iq.resize((last - first) as usize, Complex32::ZERO);
+                convert(self.format, self.ring.slice(first, last), &mut parts.iq);
+                let snippet = Snippet { iq: &parts.iq, start: first, rate_hz: rate, center_hz: self.center.0 };
+                if !narrow.sights(&snippet, &self.noise, base_station, place, &occasion.roots) {
+                    continue;
+                }
+            }
             let first = (start as u64).saturating_sub(margin).max(self.ring.first());
             let last = (start as u64 + 2 * margin).min(known);
             parts.iq.resize((last - first) as usize, Complex32::ZERO);
             convert(self.format, self.ring.slice(first, last), &mut parts.iq);
             let snippet = Snippet { iq: &parts.iq, start: first, rate_hz: rate, center_hz: self.center.0 };
-            let place = (start, occasion.sigma_s * rate);
             let sighting = prach.sight_known(&snippet, &self.noise, base_station, place, &occasion.roots);
             let found = sighting.and_then(|s| prach.propose_known(&s, &snippet, &self.noise, base_station));
             heard.extend(found.filter(|f| parts.is_new_faint(f, first as f64 - 0.1 * rate)));

@@ -10,8 +10,9 @@ use crate::carrier::LearnedPrach;
 use cellwarden_types::Evidence;
 
 /// Parts of a subcarrier that the phone may be off to both sides of what was learned: its own ±300 Hz, and those of the one or two
-/// phones of which it was learned.
+/// phones of which it was learned; of so many phones the mean is that of all.
 const OFFSETS: [f64; 4] = [-0.12, 0.12, -0.36, 0.36];
+const WELL_KNOWN: u32 = 8;
 /// Peaks of noise that may pass in an hour, over all occasions of a base station.
 const FALSE_AN_HOUR: f64 = 0.1;
 /// A start that is known to this part of a tenth of a sequence loses nothing at a preamble's ends.
@@ -21,12 +22,16 @@ const LAGS: f64 = 1.5 * N_ZC as f64;
 /// Peak over mean below which there is nothing, however few places are searched: other signals reach 23.
 const LEAST_KNOWN_PEAK: f64 = 24.0;
 
+fn offsets(base_station: &LearnedPrach) -> &'static [f64] {
+    if base_station.heard() < WELL_KNOWN { &OFFSETS } else { &OFFSETS[..2] }
+}
+
 impl PrachSearch {
     /// About what an occasion with so many roots costs, in seconds of a core: for each offset a transform, the tones of an unknown
-    /// root, and a correlation for each root. An estimate that no benchmark holds yet; the same on every machine, so that a replay
-    /// gives the same answer.
-    pub fn seconds_of_occasion(&self, roots: usize) -> f64 {
-        OFFSETS.len() as f64 * (1e-8 * self.window as f64 + 1e-4 + 1.2e-5 * roots as f64)
+    /// root, and a correlation for each root. The same on every machine, so that a replay gives the same answer; what it is on
+    /// one, the benchmark `a learned base station` tells.
+    pub fn seconds_of_occasion(&self, base_station: &LearnedPrach, roots: usize) -> f64 {
+        offsets(base_station).len() as f64 * (1e-8 * self.window as f64 + 1e-4 + 1.2e-5 * roots as f64)
     }
 
     /// What the correlator shows of a known base station at the occasion that begins at sample `start` of the recording, known to
@@ -44,7 +49,8 @@ impl PrachSearch {
             (base_station.center_hz - snippet.center_hz) / bin_hz + (self.window / 2) as f64 - (N_ZC / 2) as f64;
         let first = usize::try_from(lowest.round() as i64).ok().filter(|f| f + N_ZC <= self.window)?;
         let part = lowest - lowest.round();
-        let peaks = 3600.0 * base_station.occasions_a_second() * OFFSETS.len() as f64 * roots.len() as f64 * LAGS;
+        let peaks =
+            3600.0 * base_station.occasions_a_second() * offsets(base_station).len() as f64 * roots.len() as f64 * LAGS;
         let least = (peaks / FALSE_AN_HOUR).ln().max(LEAST_KNOWN_PEAK) as f32;
         self.sum_noise(snippet.center_hz, floor);
         let seconds = base_station.seconds();
@@ -61,7 +67,7 @@ impl PrachSearch {
             let length = if is_sure { whole } else { self.window };
             let inside = |at: &usize| at + length <= snippet.iq.len();
             let Some(at) = (at >= 0.0).then_some(at as usize).filter(inside) else { continue };
-            for offset in OFFSETS {
+            for &offset in offsets(base_station) {
                 let iq = &snippet.iq[at..at + length];
                 // Where the window begins to which all is added.
                 let window_at = if is_sure { at + prefix } else { at };

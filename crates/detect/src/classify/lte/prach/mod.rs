@@ -8,6 +8,7 @@ mod around;
 pub mod deep;
 mod faint;
 mod known;
+pub mod narrow;
 mod roots;
 mod spectrum;
 pub mod timing;
