@@ -102,7 +102,7 @@ struct Classifiers {
     gsm: GsmClassifier,
     prach: Option<PrachSearch>,
     /// Where the stream is wide, a cheaper look at known places.
-    narrow: Option<NarrowSearch>,
+    known_places: Option<NarrowSearch>,
     shared: SharedChannelClassifier,
     iq: Vec<Complex32>,
     recent_prach: Vec<Proposal>,
@@ -161,7 +161,7 @@ impl Stream {
             classifiers: Classifiers {
                 gsm: GsmClassifier::new(rate, center),
                 prach: PrachSearch::new(rate),
-                narrow: NarrowSearch::new(rate),
+                known_places: NarrowSearch::new(rate),
                 shared: SharedChannelClassifier::new(rate),
                 iq: Vec::new(),
                 recent_prach: Vec::new(),

@@ -96,8 +96,8 @@ impl Stream {
         }
         self.occasions_next = end - self.origin;
         let (from_s, to_s) = (self.seconds_at(begin as f64), self.seconds_at(end as f64));
-        let Classifiers { prach: Some(prach), narrow, .. } = &self.classifiers else { return };
-        let cores_of = |base_station: &LearnedPrach, roots: usize| match narrow {
+        let Classifiers { prach: Some(prach), known_places, .. } = &self.classifiers else { return };
+        let cores_of = |base_station: &LearnedPrach, roots: usize| match known_places {
             Some(narrow) => narrow.seconds_of_occasion(base_station, roots),
             None => prach.seconds_of_occasion(base_station, roots),
         };
@@ -118,7 +118,7 @@ impl Stream {
                 continue;
             }
             let place = (start, occasion.sigma_s * rate);
-            if let Some(narrow) = &mut parts.narrow {
+            if let Some(narrow) = &mut parts.known_places {
                 let needs = narrow.needs(base_station, place);
                 let last = (needs.end.ceil() as u64).min(known);
                 let first = (needs.start.floor().max(0.0) as u64).max(self.ring.first()).min(last);
