@@ -3,3 +3,4 @@
 pub mod gsm;
 pub mod leftover;
 pub mod lte;
+pub mod nr;

@@ -7,7 +7,9 @@ use crate::classify::leftover;
 use crate::config::{Depth, DetectConfig};
 use crate::convert::convert;
 use crate::pipeline::StageCosts;
-use crate::pipeline::overlap::{common_area, drop_doubles, drop_skirts, in_a_skirt, same_emission, share_inside};
+use crate::pipeline::overlap::{
+    common_area, drop_doubles, drop_skirts, in_a_skirt, is_of_short, same_emission, share_inside,
+};
 use crate::segment::Segment;
 use crate::swap::SwapTest;
 use cellwarden_standards::{band, gsm};
@@ -113,22 +115,26 @@ impl Stream {
             let open = cluster.iter().zip(&claimed).filter(|(s, c)| !**c && !s.is_continuous());
             let open = open.map(|(s, _)| s).filter(|s| !s.is_faint || shows(s));
             let busy = busy_stretches(open.chain(&glimpses), self.rate.0);
+            let before = proposals.len();
             if let Some(prach) = parts.prach.as_mut().filter(|_| !busy.is_empty()) {
-                let before = proposals.len();
                 prach.search(&snippet, &self.noise, &busy, &mut proposals);
-                let found = proposals.split_off(before);
-                for p in found {
-                    let again = parts.recent_prach.iter().any(|q| same_emission(&p, q));
-                    if !again {
-                        parts.recent_prach.push(p.clone());
-                        proposals.push(p);
-                    }
+            }
+            if let Some(short) = &mut parts.short_prach {
+                let regions = cluster.iter().zip(&claimed).filter(|(s, c)| !**c && !s.is_continuous());
+                short.search_all(&snippet, &self.noise, regions.map(|(s, _)| s.region), &mut proposals);
+            }
+            for p in proposals.split_off(before) {
+                let again = parts.recent_prach.iter().any(|q| same_emission(&p, q));
+                if !again {
+                    parts.recent_prach.push(p.clone());
+                    proposals.push(p);
                 }
-                let old = from as f64 - 0.1 * self.rate.0;
-                parts.recent_prach.retain(|p| p.start > old);
-                for (segment, claimed) in cluster.iter().zip(&mut claimed) {
-                    *claimed |= parts.recent_prach.iter().any(|p| share_inside(&segment.region, p) > 0.6);
-                }
+            }
+            let old = from as f64 - 0.1 * self.rate.0;
+            parts.recent_prach.retain(|p| p.start > old);
+            for (segment, claimed) in cluster.iter().zip(&mut claimed) {
+                let is_of = |p: &Proposal| share_inside(&segment.region, p) > 0.6 || is_of_short(&segment.region, p);
+                *claimed |= parts.recent_prach.iter().any(is_of);
             }
             for (segment, claimed) in cluster.iter().zip(&mut claimed) {
                 // A copy of a strong neighbour's prefix is in its skirt as well.

@@ -14,6 +14,7 @@ use crate::classify::gsm::GsmClassifier;
 use crate::classify::lte::prach::PrachSearch;
 use crate::classify::lte::prach::deep::DeepSearch;
 use crate::classify::lte::shared::SharedChannelClassifier;
+use crate::classify::nr::prach::ShortPrachSearch;
 use crate::confidence::burst_confidence;
 use crate::config::{Depth, DetectConfig, FrameGeometry};
 use crate::convert::quantisation_density;
@@ -100,6 +101,7 @@ struct Faint {
 struct Classifiers {
     gsm: GsmClassifier,
     prach: Option<PrachSearch>,
+    short_prach: Option<ShortPrachSearch>,
     shared: SharedChannelClassifier,
     iq: Vec<Complex32>,
     recent_prach: Vec<Proposal>,
@@ -158,6 +160,7 @@ impl Stream {
             classifiers: Classifiers {
                 gsm: GsmClassifier::new(rate, center),
                 prach: PrachSearch::new(rate),
+                short_prach: ShortPrachSearch::new(rate),
                 shared: SharedChannelClassifier::new(rate),
                 iq: Vec::new(),
                 recent_prach: Vec::new(),
@@ -290,6 +293,7 @@ impl Stream {
         let middle = (p.low_hz + p.high_hz) / 2.0;
         let band = match p.standard {
             Standard::Gsm => band::gsm_channel(middle).map(|c| c.band),
+            Standard::Nr => band::nr_band(middle).map(|b| b.name),
             _ => band::lte_band(middle),
         };
         let noise = self.noise.power(p.low_hz, p.high_hz).max(1e-30);

@@ -1,0 +1,3 @@
+//! NR uplink: short preambles, data, and what the base station of an unpaired band sends itself.
+
+pub mod prach;

@@ -1,0 +1,125 @@
+//! NR uplink on the simulator's waves in Gaussian noise.
+//!
+//! The SNR is the wave's mean power over the noise in its own band: a short preamble's 139 subcarriers, a PUSCH's resource
+//! blocks. A claim of 0.99 is refuted where Chernoff's bound says that a detector so good would miss as often less than once in
+//! a million runs.
+
+#![allow(clippy::unwrap_used)] // a test may
+
+#[allow(dead_code)] // not every test needs all of it
+#[path = "common/air.rs"]
+mod air;
+
+use air::{Air, tail_bound};
+use cellwarden_detect::DetectConfig;
+use cellwarden_detect::candidate::{NoiseFloor, Snippet};
+use cellwarden_detect::classify::nr::prach::{Place, ShortPrachSearch};
+use cellwarden_sim::wave::{Wave, nr as wave};
+use cellwarden_standards::nr::{NrPrachFormat, Spacing};
+use cellwarden_types::{Burst, Kind, Standard};
+use rand::Rng;
+
+/// Middles of n78 and of an n1 uplink.
+const UNPAIRED_HZ: f64 = 3.7e9;
+const PAIRED_HZ: f64 = 1.95e9;
+const RATE_HZ: f64 = 15.36e6;
+const TRIALS: usize = 60;
+const FOUND: f64 = 0.99;
+const REFUTED: f64 = 1e-6;
+
+struct Sent {
+    start_s: f64,
+    format: NrPrachFormat,
+    root: usize,
+    middle_hz: f64,
+}
+
+/// Short preambles of one format at random places, one each 5 ms.
+fn preambles(format: NrPrachFormat, spacing: Spacing, center_hz: f64, snr_db: f64, seed: u64) -> (Air, Vec<Sent>) {
+    let mut air = Air::noise(RATE_HZ, center_hz, 0.25 + TRIALS as f64 * 5e-3, seed);
+    let preamble = format.preamble(spacing);
+    let sent = (0..TRIALS).map(|i| {
+        let start_s = 0.2 + (i as f64 + air.rng.random_range(0.0..0.5)) * 5e-3;
+        let root = air.rng.random_range(1..139);
+        let shift = air.rng.random_range(0..139);
+        let first_hz = air.rng.random_range(-6e6..6e6 - 139.0 * spacing.hz());
+        let burst = wave::prach(&preamble, preamble.cp_ts, (root, shift), first_hz);
+        let span = (start_s, burst.seconds());
+        air.add(&Wave::Ofdm(burst), span, center_hz, (snr_db, 139.0 * spacing.hz()));
+        Sent { start_s, format, root, middle_hz: center_hz + first_hz + 69.0 * spacing.hz() }
+    });
+    let sent = sent.collect();
+    (air, sent)
+}
+
+fn is_of(b: &Burst, s: &Sent, start_us: f64, middle_hz: f64) -> bool {
+    (b.standard, b.kind) == (Standard::Nr, Kind::Prach)
+        && (b.start_s - s.start_s).abs() < start_us * 1e-6
+        && ((b.freq_lower_hz + b.freq_upper_hz) / 2.0 - s.middle_hz).abs() < middle_hz
+}
+
+/// Asserts that the preambles are found, and gives how many have the right root, and the right format too.
+fn assert_found(air: &Air, sent: &[Sent], config: DetectConfig, start_us: f64) -> (usize, usize) {
+    let (_, bursts) = air.detect_with(config);
+    let (mut found, mut rooted, mut named) = (0, 0, 0);
+    for s in sent {
+        let Some(b) = bursts.iter().find(|b| is_of(b, s, start_us, 200e3)) else {
+            let near = bursts.iter().filter(|b| (b.start_s - s.start_s).abs() < 1e-3);
+            let instead: Vec<_> = near.map(|b| (b.standard, b.kind, b.start_s - s.start_s, b.duration_s)).collect();
+            println!("missed {} {:.6} root {}: {instead:?}", s.format.name(), s.start_s, s.root);
+            continue;
+        };
+        found += 1;
+        let is_rooted = b.detail.root == Some(s.root as u16);
+        rooted += usize::from(is_rooted);
+        named += usize::from(is_rooted && b.detail.short_format.as_deref() == Some(s.format.name()));
+    }
+    let bound = tail_bound(found, sent.len(), FOUND);
+    let phones: Vec<&Burst> = bursts.iter().filter(|b| b.standard.is_phone()).collect();
+    println!(
+        "{found} of {}, {rooted} of the right root, {named} of the right format, {} in all",
+        sent.len(),
+        phones.len()
+    );
+    assert!(bound > REFUTED, "{found} of {}: {bound:.1e}", sent.len());
+    assert!(phones.len() <= sent.len(), "{} named of {}", phones.len(), sent.len());
+    (rooted, named)
+}
+
+#[test]
+fn b4_is_found_at_minus_4_db() {
+    for (spacing, center_hz, seed) in
+        [(Spacing::Khz30, UNPAIRED_HZ, 401), (Spacing::Khz15, PAIRED_HZ, 402), (Spacing::Khz15, UNPAIRED_HZ, 403)]
+    {
+        let (air, sent) = preambles(NrPrachFormat::B4, spacing, center_hz, -4.0, seed);
+        let (rooted, named) = assert_found(&air, &sent, DetectConfig { grid: true, ..DetectConfig::default() }, 10.0);
+        assert!(rooted >= TRIALS - 2 && named >= TRIALS - 2, "{rooted} {named}");
+    }
+}
+
+#[test]
+fn every_format_is_found_and_named_at_8_db() {
+    for (i, format) in NrPrachFormat::SHORT.into_iter().enumerate() {
+        for (spacing, center_hz) in [(Spacing::Khz30, UNPAIRED_HZ), (Spacing::Khz15, PAIRED_HZ)] {
+            let (air, sent) = preambles(format, spacing, center_hz, 8.0, 410 + i as u64);
+            let (rooted, named) = assert_found(&air, &sent, DetectConfig::default(), 3.0);
+            assert!(rooted >= TRIALS - 2 && named >= TRIALS - 3, "{rooted} {named}");
+        }
+    }
+}
+
+#[test]
+fn noise_at_places_that_are_worth_a_look_holds_no_preamble() {
+    let air = Air::noise(RATE_HZ, UNPAIRED_HZ, 1.0, 430);
+    let block = air.block();
+    let value = |b: &[u8]| f32::from_le_bytes(b.try_into().unwrap());
+    let iq = block.bytes.chunks_exact(8).map(|b| num_complex::Complex32::new(value(&b[..4]), value(&b[4..])));
+    let iq: Vec<_> = iq.collect();
+    let density = (air.noise_power(1.0)) as f32;
+    let floor = NoiseFloor { center_hz: UNPAIRED_HZ, rate_hz: RATE_HZ, density: vec![density; 512] };
+    let snippet = Snippet { iq: &iq, start: 0, rate_hz: RATE_HZ, center_hz: UNPAIRED_HZ };
+    let mut search = ShortPrachSearch::new(RATE_HZ).unwrap();
+    let places = (1..400).map(|i| Place { start: i * 38_000, center_hz: UNPAIRED_HZ + (i % 9) as f64 * 1e6 - 4e6 });
+    let found: Vec<_> = places.filter_map(|place| search.search(&snippet, &floor, place)).collect();
+    assert!(found.is_empty(), "{found:?}");
+}
