@@ -14,6 +14,7 @@ use air::{Air, tail_bound};
 use cellwarden_detect::DetectConfig;
 use cellwarden_detect::candidate::{NoiseFloor, Snippet};
 use cellwarden_detect::classify::nr::prach::{Place, ShortPrachSearch};
+use cellwarden_sim::wave::lte::Modulation;
 use cellwarden_sim::wave::{Wave, nr as wave};
 use cellwarden_standards::nr::{NrPrachFormat, Spacing};
 use cellwarden_types::{Burst, Kind, Standard};
@@ -122,4 +123,97 @@ fn noise_at_places_that_are_worth_a_look_holds_no_preamble() {
     let places = (1..400).map(|i| Place { start: i * 38_000, center_hz: UNPAIRED_HZ + (i % 9) as f64 * 1e6 - 4e6 });
     let found: Vec<_> = places.filter_map(|place| search.search(&snippet, &floor, place)).collect();
     assert!(found.is_empty(), "{found:?}");
+}
+
+/// PUSCH of one slot each 5 ms at random places, of at least `least` blocks.
+fn shared_channels(
+    (spacing, waveform, center_hz): (Spacing, wave::PuschWaveform, f64),
+    (least, snr_db): (u16, f64),
+    seed: u64,
+) -> (Air, Vec<(f64, f64, u16)>) {
+    let mut air = Air::noise(RATE_HZ, center_hz, 0.25 + TRIALS as f64 * 5e-3, seed);
+    let carrier_blocks = spacing.carrier_blocks(10e6).unwrap();
+    let sent = (0..TRIALS).map(|i| {
+        let start_s = 0.2 + (i as f64 + air.rng.random_range(0.0..0.4)) * 5e-3;
+        let count = air.rng.random_range(least..=carrier_blocks / 2);
+        let first = air.rng.random_range(0..=carrier_blocks - count);
+        let grid = wave::Grid { spacing, carrier_blocks, carrier_hz: center_hz, cell_id: 321, slot: 9 };
+        let burst = wave::pusch_slot(&grid, (first, count), waveform, Modulation::Qam16, &[2, 11], &mut air.rng);
+        let span = (start_s, burst.seconds());
+        let width_hz = 12.0 * spacing.hz() * f64::from(count);
+        air.add(&Wave::Ofdm(burst), span, center_hz, (snr_db, width_hz));
+        (start_s, center_hz + wave::block_edge_hz(spacing, first, carrier_blocks) + width_hz / 2.0, count)
+    });
+    let sent = sent.collect();
+    (air, sent)
+}
+
+#[test]
+fn shared_channels_are_named_nr() {
+    use wave::PuschWaveform::{CpOfdm, DftSOfdm};
+    for (seed, spacing, waveform, center_hz) in [
+        (440, Spacing::Khz30, CpOfdm, UNPAIRED_HZ),
+        (441, Spacing::Khz30, DftSOfdm, UNPAIRED_HZ),
+        (442, Spacing::Khz15, CpOfdm, PAIRED_HZ),
+        (443, Spacing::Khz15, DftSOfdm, PAIRED_HZ),
+    ] {
+        let (air, sent) = shared_channels((spacing, waveform, center_hz), (1, 10.0), seed);
+        let (_, bursts) = air.detect();
+        let near = |b: &&Burst, s: &(f64, f64, u16)| {
+            (b.start_s - s.0).abs() < 50e-6 && ((b.freq_lower_hz + b.freq_upper_hz) / 2.0 - s.1).abs() < 100e3
+        };
+        let is_right =
+            |b: &&Burst| (b.standard, b.kind, b.detail.spacing_hz) == (Standard::Nr, Kind::Pusch, Some(spacing.hz()));
+        let named = sent.iter().filter(|s| bursts.iter().filter(is_right).any(|b| near(&b, s))).count();
+        let lte = bursts.iter().filter(|b| b.standard == Standard::Lte).count();
+        // A single block of 30 kHz at 10 dB is not always proven; nothing is named LTE.
+        println!("{spacing:?} {waveform:?}: {named} of {TRIALS}, {lte} lte");
+        assert!(named >= TRIALS - 6 && lte == 0, "{spacing:?} {waveform:?}: {named} of {TRIALS}, {lte} lte");
+    }
+}
+
+/// A base station's slots (DDDSU, three full slots and ten symbols of the fourth, every 2.5 ms) and a phone's in the fifth.
+#[test]
+fn the_base_stations_own_slots_are_left_out() {
+    let mut air = Air::noise(RATE_HZ, UNPAIRED_HZ, 0.5, 450);
+    let spacing = Spacing::Khz30;
+    let carrier_blocks = spacing.carrier_blocks(10e6).unwrap();
+    let grid = wave::Grid { spacing, carrier_blocks, carrier_hz: UNPAIRED_HZ, cell_id: 321, slot: 0 };
+    let mut sent = Vec::new();
+    for n in 0..199 {
+        let begin_s = 1e-3 + f64::from(n) * 2.5e-3;
+        let mut load = || {
+            let blocks = air.rng.random_range(8..=carrier_blocks);
+            (air.rng.random_range(0..=carrier_blocks - blocks), blocks)
+        };
+        let loads = [load(), load(), load(), load()];
+        let down = wave::downlink(&grid, 3 * 14 + 10, &loads, &mut air.rng);
+        let span = (begin_s, down.seconds());
+        air.add(&Wave::Ofdm(down), span, UNPAIRED_HZ, (15.0, 8.64e6));
+        if n % 3 == 1 && begin_s > 0.15 {
+            let count = air.rng.random_range(2..=8);
+            let first = air.rng.random_range(0..=carrier_blocks - count);
+            let kind = wave::PuschWaveform::CpOfdm;
+            let burst = wave::pusch_slot(&grid, (first, count), kind, Modulation::Qpsk, &[2, 11], &mut air.rng);
+            let start_s = begin_s + 2e-3 - 13e-6;
+            let span = (start_s, burst.seconds());
+            let width_hz = 360e3 * f64::from(count);
+            air.add(&Wave::Ofdm(burst), span, UNPAIRED_HZ, (12.0, width_hz));
+            let middle_hz = UNPAIRED_HZ + wave::block_edge_hz(spacing, first, carrier_blocks) + width_hz / 2.0;
+            sent.push((start_s, middle_hz));
+        }
+    }
+    let (_, bursts) = air.detect();
+    let is_up = |b: &Burst| sent.iter().any(|s| (b.start_s - s.0).abs() < 60e-6 && b.duration_s < 0.56e-3);
+    let phones: Vec<&Burst> = bursts.iter().filter(|b| b.standard.is_phone()).collect();
+    let wrong: Vec<_> = phones.iter().filter(|b| !is_up(b)).map(|b| (b.kind, b.start_s, b.duration_s)).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let unproven = bursts.iter().filter(|b| b.standard == Standard::Unknown && b.start_s > 0.15 && !is_up(b)).count();
+    let near = |b: &Burst, s: &(f64, f64)| {
+        (b.start_s - s.0).abs() < 60e-6 && ((b.freq_lower_hz + b.freq_upper_hz) / 2.0 - s.1).abs() < 150e3
+    };
+    let named = sent.iter().filter(|s| phones.iter().any(|b| b.kind == Kind::Pusch && near(b, s))).count();
+    let down = bursts.iter().filter(|b| b.kind == Kind::Downlink).count();
+    println!("{named} of {}, {unproven} unproven, {down} down", sent.len());
+    assert!(named + 3 >= sent.len() && unproven < 10, "{named} of {}, {unproven} unproven, {down} down", sent.len());
 }

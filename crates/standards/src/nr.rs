@@ -348,6 +348,10 @@ impl NrPrachConfiguration {
     }
 }
 
+/// The first symbols of a 14-symbol slot that carry the PUSCH's reference signal, of those that a carrier may have
+/// (dmrs-TypeA-Position 2 or 3), alone and with the additional ones. TS 38.211 Table 6.4.1.1.3-3, mapping type A.
+pub const PUSCH_DMRS_PATTERNS: [&[usize]; 5] = [&[2], &[3], &[2, 11], &[3, 11], &[2, 7, 11]];
+
 /// Symbols of a 14-symbol slot that carry the PUSCH's reference signal, by dmrs-AdditionalPosition 0 to 3; mapping type
 /// A, first one in symbol 2. TS 38.211 Table 6.4.1.1.3-3.
 pub const PUSCH_DMRS_SYMBOLS: [&[usize]; 4] = [&[2], &[2, 11], &[2, 7, 11], &[2, 5, 8, 11]];

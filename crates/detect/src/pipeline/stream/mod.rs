@@ -14,7 +14,10 @@ use crate::classify::gsm::GsmClassifier;
 use crate::classify::lte::prach::PrachSearch;
 use crate::classify::lte::prach::deep::DeepSearch;
 use crate::classify::lte::shared::SharedChannelClassifier;
+use crate::classify::nbiot::NarrowClassifier;
+use crate::classify::nr::downlink::DownlinkFrame;
 use crate::classify::nr::prach::ShortPrachSearch;
+use crate::classify::nr::uplink::UplinkSlots;
 use crate::confidence::burst_confidence;
 use crate::config::{Depth, DetectConfig, FrameGeometry};
 use crate::convert::quantisation_density;
@@ -26,7 +29,7 @@ use crate::pulse::PulseSearch;
 use crate::segment::{Segment, Segmenter};
 use crate::spectrum::PowerSpectrum;
 use crate::state::FloorState;
-use cellwarden_standards::band;
+use cellwarden_standards::band::{self, UplinkBand};
 use cellwarden_types::{Burst, Hertz, IqBlock, SampleFormat, Standard, UtcNanos, db};
 use num_complex::Complex32;
 use rows::TASKS;
@@ -103,6 +106,9 @@ struct Classifiers {
     prach: Option<PrachSearch>,
     short_prach: Option<ShortPrachSearch>,
     shared: SharedChannelClassifier,
+    narrow: NarrowClassifier,
+    downlink: DownlinkFrame,
+    slots: UplinkSlots,
     iq: Vec<Complex32>,
     recent_prach: Vec<Proposal>,
 }
@@ -118,7 +124,9 @@ impl Stream {
         let geometry = FrameGeometry::for_rate(rate);
         let n = geometry.n_fft;
         let tile_s = (TileRing::FRAMES * geometry.hop) as f64 / rate;
-        let mut floor = FloorTracker::new(n, quantisation_density(block.format, rate));
+        let is_unpaired = band::nr_band(center).is_some_and(UplinkBand::is_tdd);
+        let new_floor = if is_unpaired { FloorTracker::unpaired } else { FloorTracker::new };
+        let mut floor = new_floor(n, quantisation_density(block.format, rate));
         if let Some(known) = remembered.iter().find(|f| f.fits(block.center, block.rate, n)) {
             floor.restore(&known.density);
         }
@@ -162,6 +170,9 @@ impl Stream {
                 prach: PrachSearch::new(rate),
                 short_prach: ShortPrachSearch::new(rate),
                 shared: SharedChannelClassifier::new(rate),
+                narrow: NarrowClassifier::default(),
+                downlink: DownlinkFrame::new((block.start.0 + block.lost_before) as f64 / rate),
+                slots: UplinkSlots::new(n),
                 iq: Vec::new(),
                 recent_prach: Vec::new(),
             },
@@ -217,6 +228,7 @@ impl Stream {
         self.faint.clear();
         (self.deep_next, self.occasions_next) = (0, 0);
         self.classifiers.recent_prach.clear();
+        self.classifiers.downlink.begin(self.seconds_at(self.origin as f64));
     }
 
     /// The clock of a stream that lasts for weeks is set anew by its source; what a recording rounds is no such step.
@@ -297,7 +309,8 @@ impl Stream {
             _ => band::lte_band(middle),
         };
         let noise = self.noise.power(p.low_hz, p.high_hz).max(1e-30);
-        let confidence = if p.standard == Standard::Other { 0.01 } else { burst_confidence(p.llr()) };
+        let is_none = matches!(p.standard, Standard::Other | Standard::Nbiot | Standard::Ltem);
+        let confidence = if is_none { 0.01 } else { burst_confidence(p.llr()) };
         Burst {
             sensor: Arc::clone(sensor),
             time: self.origin_time.map(|t| t.plus_seconds(offset_s)),

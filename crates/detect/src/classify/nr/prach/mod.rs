@@ -281,12 +281,12 @@ impl ShortPrachSearch {
         self.span.take_off(y, reference, (folded_at, period), found.delay());
         let rough = folded_at as usize..(folded_at + (repeated.pairs + 1) as f64 * period) as usize;
         let formats = formats(spacing, is_unpaired);
-        let Span { format, start: from, end: to, own, power, beside, offset_hz: more_hz } =
+        let Span { format, start: from, end: to, own, power, beside, is_filled, offset_hz: more_hz } =
             self.span.likeliest(y, rough, &formats, spacing, (out_hz, noise))?;
         let preamble = format.preamble(spacing);
         let is_alone = preamble.repeats > 2 || beside < MOST_BESIDE;
         let ratio = 1.0 + power / noise.max(f64::MIN_POSITIVE);
-        if own < LEAST_OWN || !is_alone || ratio < LEAST_RATIO {
+        if own < LEAST_OWN || !is_alone || !is_filled || ratio < LEAST_RATIO {
             return None;
         }
         let below = (N_ZC / 2) as f64 + f64::from(SHORT_PRACH_BELOW) + 0.5;

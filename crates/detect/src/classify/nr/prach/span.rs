@@ -21,6 +21,8 @@ const OFFSETS: f64 = 0.085;
 const OFFSET_STEPS: i32 = 18;
 /// How far around what repeats its edges may lie, in periods: windows that it fills in part do not agree.
 const SLACK_PERIODS: f64 = 2.6;
+/// Share of the mean power that each quarter has at the least.
+const LEAST_QUARTER: f64 = 0.4;
 /// What is asked just before and behind: from so far off to so far.
 const BESIDE_S: (f64, f64) = (4e-6, 30e-6);
 
@@ -36,6 +38,8 @@ pub(super) struct Span {
     /// Mean power, noise taken off, linear over full scale; and the same just before or behind, as a share of it.
     pub(super) power: f64,
     pub(super) beside: f64,
+    /// Whether each quarter of it holds its part of the power, as far as noise lets tell: half of what is longer does not.
+    pub(super) is_filled: bool,
     /// How far it is from where the repetition has it.
     pub(super) offset_hz: f64,
 }
@@ -130,7 +134,11 @@ impl Scratch {
         let (near, far) = ((BESIDE_S.0 * rate_hz) as usize, (BESIDE_S.1 * rate_hz) as usize);
         let before = over(start.saturating_sub(far), start.saturating_sub(near));
         let beside = before.max(over(end + near, end + far)) / power;
-        Some(Span { format, start: start as f64, end: end as f64, own, power, beside, offset_hz })
+        let quarter = (end - start) / 4;
+        let values = quarter as f64 / rate_hz * N_ZC as f64 * spacing.hz();
+        let least = LEAST_QUARTER * power - 2.0 * (noise + power) / values.max(1.0).sqrt();
+        let is_filled = (0..4).all(|i| over(start + i * quarter, start + (i + 1) * quarter) >= least);
+        Some(Span { is_filled, format, start: start as f64, end: end as f64, own, power, beside, offset_hz })
     }
 
     /// Turns what is left by the offset that shows most of a constant in `inside`, and gives it.
