@@ -23,17 +23,18 @@ use num_complex::Complex32;
 const LENGTH_S: std::ops::Range<f64> = 1.9e-3..11e-3;
 const MOST_HZ: f64 = 165e3;
 const LEAST_SNR_DB: f64 = 8.0;
-/// What was found to be something else at a place is not asked again for so long.
+/// Where so many were something else within so long, nothing is asked: what is always on must not cost for ever.
 const AGAIN_S: f64 = 0.5;
+const TRIES: usize = 3;
 const PLACES_MOST: usize = 64;
 /// Chance that what has no prefix passes as a few subcarriers.
 const PASS: f64 = 1e-5;
-/// Share of the prefixes' energy that agrees: noise leaves 0.75 at 8 dB.
-const LEAST_COHERENCE: f64 = 0.5;
+/// Share of the prefixes' energy that agrees, squared: the filter passes noise of several times the tones' width.
+const LEAST_COHERENCE: f64 = 0.25;
 /// A carrier agrees with itself wherever prefixes are sought: more than so much of it is none of several tones.
 const MOST_OFF_GRID: f64 = 0.5;
-/// The rate at which tones are followed, about, and how many samples of the shared classifier's make one.
-const DECIMATION: usize = 4;
+/// So many samples of the shared classifier's are added to one, 8.3 us: what is farther than 60 kHz off counts less.
+const TOGETHER: usize = 16;
 
 /// Judges narrow regions of one stream.
 #[derive(Debug, Default)]
@@ -61,7 +62,7 @@ impl NarrowClassifier {
         }
         band::lte_band(middle)?;
         self.others.retain(|o| o.2 > start_s);
-        if self.others.iter().any(|o| o.0 < middle && middle < o.1) {
+        if self.others.iter().filter(|o| o.0 < middle && middle < o.1).count() >= TRIES {
             return None;
         }
         let found = self.judge(shared, region, snippet, floor);
@@ -85,8 +86,8 @@ impl NarrowClassifier {
         let from = inside(0.0).max(0.0) as usize;
         let to = (inside(seconds) as usize).min(y.len());
         self.y.clear();
-        self.y.extend(y.get(from..to)?.iter().step_by(DECIMATION));
-        let slow = rate / DECIMATION as f64;
+        self.y.extend(y.get(from..to)?.chunks_exact(TOGETHER).map(|c| c.iter().sum::<Complex32>()));
+        let slow = rate / TOGETHER as f64;
         if let Some(found) = preamble::hops(&self.y, slow, &mut self.scratch) {
             let evidence = Evidence::new("tone_hops", found as f64, -4.0);
             return Some(proposal(region, Kind::Prach, NARROW_HZ, evidence));

@@ -12,7 +12,7 @@ const APART_S: f64 = 16e-6;
 /// Places that are tried in a symbol group.
 const PLACES: usize = 28;
 /// What agrees within a group at the least, and how far hops may be off, in hertz.
-const LEAST_WITHIN: f64 = 0.9;
+const LEAST_WITHIN: f64 = 0.6;
 const HOP_ERROR_HZ: f64 = 300.0;
 /// Room at a group's edges for filters.
 const ROOM_S: f64 = 20e-6;

@@ -12,9 +12,10 @@ use num_complex::{Complex32, Complex64};
 const APART: f64 = 0.45;
 /// Places of a slot's beginning that are tried in each symbol.
 const PLACES: usize = 12;
-/// What agrees within symbols at the least, and across their edges at the most. Chance leaves 0.2 of 28 symbols.
-const LEAST_WITHIN: f64 = 0.8;
-const MOST_ACROSS: f64 = 0.45;
+/// What agrees within symbols at the least (noise takes some), and across their edges at the most, as a share of that. Chance
+/// leaves 0.2 of 28 symbols.
+const LEAST_WITHIN: f64 = 0.55;
+const MOST_ACROSS: f64 = 0.5;
 /// Symbols that say something.
 const LEAST_SYMBOLS: usize = 12;
 /// Room at a symbol's edges for filters, in seconds.
@@ -93,5 +94,5 @@ pub(super) fn steps(y: &[Complex32], rate: f64, tones: Tones, scratch: &mut Scra
         }
     }
     let (inside, over) = best?;
-    (inside > LEAST_WITHIN && over < MOST_ACROSS).then_some(inside - over)
+    (inside > LEAST_WITHIN && over < MOST_ACROSS * inside).then_some(inside - over)
 }
