@@ -72,6 +72,11 @@ impl Stream {
         if swapped.takes(found.start.max(0.0) as u64, found.count as u64) {
             self.hear(found);
         }
+        self.neighbours.name(found);
+        self.neighbours.name_machine(found, self.rate.0);
+        if swapped.takes(found.start.max(0.0) as u64, found.count as u64) {
+            self.neighbours.hear(found);
+        }
     }
 
     /// Learns from a preamble, and takes what was learned before to its start.

@@ -3,6 +3,7 @@
 mod clusters;
 mod history;
 mod learning;
+mod neighbours;
 mod rows;
 mod searches;
 
@@ -31,6 +32,7 @@ use crate::spectrum::PowerSpectrum;
 use crate::state::FloorState;
 use cellwarden_standards::band::{self, UplinkBand};
 use cellwarden_types::{Burst, Hertz, IqBlock, SampleFormat, Standard, UtcNanos, db};
+use neighbours::Neighbours;
 use num_complex::Complex32;
 use rows::TASKS;
 use std::collections::VecDeque;
@@ -83,6 +85,8 @@ pub(super) struct Stream {
     /// Base stations of this band, and the first sample, from the origin, at which their occasions were not looked at.
     pub(super) carriers: Carriers,
     occasions_next: u64,
+    /// What the names of long preambles go by.
+    neighbours: Neighbours,
     /// Places that were not searched because others were likelier.
     places_skipped: u64,
     /// What no few cells show; none where it is not sought, and what waits for a preamble that may lie there.
@@ -161,6 +165,7 @@ impl Stream {
             deep_next: 0,
             carriers: Carriers::from_known(own),
             occasions_next: 0,
+            neighbours: Neighbours::default(),
             places_skipped: 0,
             grid: has_grid.then(|| GridSearch::new(geometry, rate, center)),
             pulses: if has_grid { PulseSearch::new(geometry, rate, center) } else { None },
