@@ -11,13 +11,13 @@
 mod air;
 
 use air::{Air, tail_bound};
-use cellwarden_detect::DetectConfig;
 use cellwarden_detect::candidate::{NoiseFloor, Snippet};
 use cellwarden_detect::classify::nr::prach::{Place, ShortPrachSearch};
+use cellwarden_detect::{DetectConfig, Detector};
 use cellwarden_sim::wave::lte::Modulation;
 use cellwarden_sim::wave::{Wave, nr as wave};
 use cellwarden_standards::nr::{NrPrachFormat, Spacing};
-use cellwarden_types::{Burst, Kind, Standard};
+use cellwarden_types::{Burst, Hertz, IqBlock, Kind, SampleFormat, Standard};
 use rand::Rng;
 
 /// Middles of n78 and of an n1 uplink.
@@ -216,4 +216,52 @@ fn the_base_stations_own_slots_are_left_out() {
     let down = bursts.iter().filter(|b| b.kind == Kind::Downlink).count();
     println!("{named} of {}, {unproven} unproven, {down} down", sent.len());
     assert!(named + 3 >= sent.len() && unproven < 10, "{named} of {}, {unproven} unproven, {down} down", sent.len());
+}
+
+/// In paired bands a long preamble is LTE's as well: what the carrier's shared channels are decides, else nothing does.
+#[test]
+fn long_preambles_go_by_the_shared_channels_beside_them() {
+    let (mut air, sent) = shared_channels((Spacing::Khz15, wave::PuschWaveform::CpOfdm, PAIRED_HZ), (6, 12.0), 460);
+    let preamble = NrPrachFormat::Long0.preamble(Spacing::Khz15);
+    let mut preamble_at = |start_s: f64| {
+        let burst = wave::prach(&preamble, preamble.cp_ts, (129, 77), -3e6);
+        let span = (start_s, burst.seconds());
+        air.add(&Wave::Ofdm(burst), span, PAIRED_HZ, (12.0, 1.08e6));
+    };
+    // Before the first, between two, and behind the last: they lie where shared channels are seldom.
+    let places = [0.15, sent[30].0 - 1.5e-3, sent[59].0 + 3e-3];
+    places.into_iter().for_each(&mut preamble_at);
+    let (_, bursts) = air.detect();
+    let found = |at: f64| {
+        let b = bursts.iter().find(|b| b.kind == Kind::Prach && (b.start_s - at).abs() < 50e-6).unwrap();
+        assert_eq!((b.detail.root, b.detail.format), (Some(129), Some(0)));
+        (b.standard, b.standard_confidence)
+    };
+    assert_eq!(found(places[0]), (Standard::Lte, 0.6));
+    for at in &places[1..] {
+        let (standard, sure) = found(*at);
+        assert!(standard == Standard::Nr && sure > 0.8, "{standard:?} {sure}");
+    }
+}
+
+#[test]
+fn samples_that_nobody_sends_do_no_harm() {
+    let mut rng = <rand_chacha::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(470);
+    for center_hz in [UNPAIRED_HZ, PAIRED_HZ] {
+        let mut block = IqBlock::empty("test".into(), SampleFormat::Cf32, Hertz(7.68e6), Hertz(center_hz));
+        let mut value = |n: usize| match (n / 40_000 % 3, rng.random_range(0..50)) {
+            (_, 0) => f32::NAN,
+            (1, 1) => f32::INFINITY,
+            (1, _) => f32::MAX * rng.random_range(-1.0..1.0),
+            (2, _) => 1e-30 * rng.random_range(-1.0..1.0f32),
+            _ => rng.random_range(-1e-3..1e-3),
+        };
+        block.bytes = (0..1_600_000).flat_map(|n| value(n).to_le_bytes()).collect();
+        let mut detector = Detector::new("test".into(), DetectConfig { grid: true, ..DetectConfig::default() });
+        let mut out = Vec::new();
+        detector.process(&block, &mut out);
+        detector.finish(&mut out);
+        let is_sound = |b: &Burst| b.start_s.is_finite() && b.freq_lower_hz < b.freq_upper_hz && b.duration_s > 0.0;
+        assert!(out.iter().all(is_sound), "{out:?}");
+    }
 }

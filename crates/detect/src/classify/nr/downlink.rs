@@ -22,6 +22,11 @@ const LEAST_OFTEN: f64 = 0.5;
 /// wide. Three slots down and a piece of the fourth are 74 cells; two slots up and a sounding 46.
 const LEAST_RUN: usize = 52;
 const BRIDGE: usize = 4;
+/// Density over or under that of the cells before at which somebody else begins, as a ratio: phones send right before it.
+const OTHER_LEVEL: f64 = 2.0;
+/// Frames after which the downlink stays what it was, and cells of it that are empty, beyond which it is sought anew.
+const SETTLED_FRAMES: f64 = 12.0;
+const MOST_LOST: usize = 6;
 /// Density over or under what is usual in a cell beyond which it is somebody else, as a ratio: load and fading.
 const LEVELS: f64 = 10.0;
 /// Share of a region's cells that must be the downlink's.
@@ -199,24 +204,31 @@ impl DownlinkFrame {
     fn find_runs(&mut self) {
         // The frame that is has just begun.
         let least = LEAST_OFTEN * (self.seen - 1.0).max(1.0);
-        let is_filled = |cells: &[Cell], i: usize| cells[i % CELLS].filled >= least;
+        // A base station stays what it was: a phone that fills the slots up before its own does not become a part of it.
+        let lost = self.cells.iter().filter(|c| c.is_down && c.filled < 0.5 * least).count();
+        if self.seen >= SETTLED_FRAMES && lost <= MOST_LOST && self.cells.iter().any(|c| c.is_down) {
+            return;
+        }
         self.cells.iter_mut().for_each(|c| c.is_down = false);
-        let Some(first) = (0..CELLS).find(|&i| !is_filled(&self.cells, i)) else { return };
-        let (mut from, mut missing) = (None, 0);
-        for i in first..=first + CELLS + BRIDGE {
-            if i < first + CELLS && is_filled(&self.cells, i) {
-                from.get_or_insert(i);
-                missing = 0;
-                continue;
-            }
-            missing += 1;
-            if missing > BRIDGE {
-                if let Some(from) = from.take() {
-                    let to = i + 1 - missing;
-                    if to - from >= LEAST_RUN {
-                        (from..to).for_each(|i| self.cells[i % CELLS].is_down = true);
-                    }
+        let level = |c: &Cell| (c.filled >= least).then(|| c.level / c.filled);
+        let Some(first) = (0..CELLS).find(|&i| level(&self.cells[i]).is_none()) else { return };
+        // The run that is: its first cell, the one behind its last, and the sum of its levels and how many.
+        let mut run: Option<(usize, usize, f64, f64)> = None;
+        for i in first..=first + CELLS + BRIDGE + 1 {
+            let here = if i < first + CELLS { level(&self.cells[i % CELLS]) } else { None };
+            let ends = run.is_some_and(|(_, to, sum, count)| match here {
+                None => i - to > BRIDGE,
+                Some(level) => (level - sum / count).abs() > OTHER_LEVEL.ln(),
+            });
+            if let Some((from, to, ..)) = run.filter(|_| ends) {
+                if to - from >= LEAST_RUN {
+                    (from..to).for_each(|i| self.cells[i % CELLS].is_down = true);
                 }
+                run = None;
+            }
+            if let Some(level) = here {
+                let (from, _, sum, count) = run.unwrap_or((i, i, 0.0, 0.0));
+                run = Some((from, i + 1, sum + level, count + 1.0));
             }
         }
     }
@@ -247,5 +259,53 @@ pub fn proposal(region: &Region) -> Proposal {
         carrier_offset_hz: None,
         standard_confidence: 0.9,
         detail: Detail { evidence: vec![Evidence::new("in_downlink_slots", 1.0, -6.0)], ..Detail::default() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(power: f64) -> Region {
+        Region { start: 0, count: 1, low_hz: 3.70e9, high_hz: 3.71e9, power, snr_db: 15.0 }
+    }
+
+    /// DDDSU: three slots and ten symbols of 2.5 ms, of which a tenth is left out, and a phone that sends in every slot up.
+    fn followed(phone: bool) -> DownlinkFrame {
+        let mut frame = DownlinkFrame::new(0.0);
+        for n in 0..100 {
+            let begin_s = f64::from(n) * 2.5e-3 + 0.4e-3;
+            frame.watch(begin_s);
+            if n % 10 != 3 {
+                frame.observe(&region(1.0), begin_s, 1.857e-3);
+            }
+            if phone {
+                frame.observe(&region(3.0), begin_s + 2.0e-3, 0.47e-3);
+            }
+        }
+        frame
+    }
+
+    #[test]
+    fn a_base_stations_slots_are_told_from_a_busy_phones() {
+        let frame = followed(true);
+        assert!(frame.is_known());
+        let late = 0.3 + 0.4e-3;
+        assert!(frame.holds(&region(1.0), late, 1.857e-3) && frame.holds(&region(1.5), late + 0.5e-3, 0.5e-3));
+        assert!(!frame.holds(&region(3.0), late + 2.0e-3, 0.47e-3), "the phone's");
+        assert!(!frame.holds(&region(100.0), late + 0.5e-3, 0.5e-3), "20 dB above is somebody else");
+        assert!(!frame.may_be_in(late + 2.0e-3, 0.45e-3) && frame.may_be_in(late + 1.7e-3, 0.5e-3));
+        let mut gaps = Vec::new();
+        frame.gaps(late + 1.9e-3, 0.6e-3, &mut gaps);
+        assert!(gaps.len() == 1 && (gaps[0].1 - late - 2.5e-3).abs() < 40e-6, "{gaps:?} {late}");
+    }
+
+    #[test]
+    fn nothing_is_known_at_first_and_behind_a_break() {
+        let mut frame = followed(false);
+        frame.begin(7.0);
+        assert!(!frame.is_known() && frame.may_be_in(7.0, 1e-4));
+        frame.watch(7.1);
+        assert!(frame.is_known() && !frame.holds(&region(1.0), 7.1004, 1e-3));
     }
 }
