@@ -85,6 +85,10 @@ fn downlinks_and_a_machine_are_no_phone() {
         assert_eq!(hits(&records).len(), 0, "{name}");
         assert!(named(&records, "gsm", "normal").is_empty() && named(&records, "gsm", "access").is_empty(), "{name}");
     }
+    let records = replay(&folder, "nbiot_beacon_640k", &[]);
+    let of = |standard: &str| records.iter().filter(|r| r["type"] == "burst" && r["standard"] == standard).count();
+    assert!(of("nbiot") >= 10, "{records:?}");
+    assert_eq!(of("lte") + of("nr") + of("gsm") + of("umts"), 0, "{records:?}");
     // Said to lie in an uplink band, a downlink is still none.
     for name in ["gsm_downlink_c0_500k", "gsm_downlink_wide_4M"] {
         let records = replay(&folder, name, &["--center", "900M"]);

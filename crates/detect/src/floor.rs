@@ -8,8 +8,10 @@
 
 /// Frames averaged before the quantile is taken.
 const GROUP: usize = 8;
-/// Which quantile of the averages.
-const QUANTILE: f64 = 0.3;
+/// Which quantile of the averages, and the normal one that belongs to it. Where a base station itself sends for three quarters of
+/// the time, what is left of it decides.
+const QUANTILE: (f64, f64) = (0.3, -0.524_400_5);
+const QUANTILE_UNPAIRED: (f64, f64) = (0.1, -1.281_551_6);
 /// Chunks remembered: about 2.5 s.
 const MEMORY: usize = 128;
 /// Which quantile over the chunks.
@@ -19,6 +21,7 @@ const CHUNK_QUANTILE: f64 = 0.25;
 #[derive(Clone, Debug)]
 pub struct FloorTracker {
     bins: usize,
+    quantile: (f64, f64),
     /// `[MEMORY][bins]`, a ring.
     history: Vec<f32>,
     filled: usize,
@@ -34,6 +37,7 @@ impl FloorTracker {
     pub fn new(bins: usize, least: f32) -> Self {
         Self {
             bins,
+            quantile: QUANTILE,
             history: vec![0.0; MEMORY * bins],
             filled: 0,
             next: 0,
@@ -42,6 +46,11 @@ impl FloorTracker {
             column: Vec::with_capacity(MEMORY.max(4096)),
             sums: Vec::new(),
         }
+    }
+
+    /// The same for a band that the base station uses as well, for up to four fifths of the time.
+    pub fn unpaired(bins: usize, least: f32) -> Self {
+        Self { quantile: QUANTILE_UNPAIRED, ..Self::new(bins, least) }
     }
 
     /// Takes in a chunk of rows, `[frames][bins]`, and updates the floor.
@@ -63,8 +72,8 @@ impl FloorTracker {
                 }
             }
         }
-        let scale = 1.0 / (group as f32 * quantile_bias(group));
-        let rank = ((groups as f64 * QUANTILE) as usize).min(groups - 1);
+        let scale = 1.0 / (group as f32 * quantile_bias(group, self.quantile.1));
+        let rank = ((groups as f64 * self.quantile.0) as usize).min(groups - 1);
         for bin in 0..self.bins {
             self.column.clear();
             self.column.extend(self.sums[bin..].iter().step_by(self.bins));
@@ -111,16 +120,15 @@ impl FloorTracker {
     }
 }
 
-/// The 30 % quantile of the mean of `group` Hann frames of noise, over the mean.
+/// A quantile, given by the normal one, of the mean of `group` Hann frames of noise, over the mean.
 ///
 /// Wilson–Hilferty for a gamma distribution. Half-overlapped Hann frames have a power correlation
 /// of 1/36, which takes 5 % off the degrees of freedom (Welch 1967).
-fn quantile_bias(group: usize) -> f32 {
+fn quantile_bias(group: usize, z: f64) -> f32 {
     let n = group as f64;
     let dof = n / (1.0 + 2.0 * (n - 1.0) / n / 36.0);
     let spread = 1.0 / (9.0 * dof);
-    const Z: f64 = -0.524_400_5; // normal quantile of 0.3
-    (1.0 - spread + Z * spread.sqrt()).powi(3) as f32
+    (1.0 - spread + z * spread.sqrt()).powi(3) as f32
 }
 
 #[cfg(test)]
@@ -145,6 +153,22 @@ mod tests {
         }
         let mean = tracker.floor().iter().sum::<f32>() / 64.0;
         assert!((10.0 * mean.log10()).abs() < 0.25, "{mean}");
+    }
+
+    #[test]
+    fn unpaired_floor_ignores_what_is_there_for_four_fifths_of_the_time() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut tracker = FloorTracker::unpaired(64, 0.0);
+        for _ in 0..20 {
+            let mut rows = noise(&mut rng, 1200, 64);
+            for row in rows.chunks_exact_mut(64).enumerate().filter(|(i, _)| i % 150 < 120).map(|(_, r)| r) {
+                row.iter_mut().for_each(|p| *p *= 30.0);
+            }
+            tracker.update(&rows);
+        }
+        let mean = tracker.floor().iter().sum::<f32>() / 64.0;
+        // A tenth of all is the upper half of what is left: the floor is too high by so much, and 15 dB without this.
+        assert!((0.0..3.0).contains(&(10.0 * mean.log10())), "{mean}");
     }
 
     #[test]

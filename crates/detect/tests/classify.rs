@@ -50,7 +50,10 @@ fn label(burst: &Burst) -> String {
         Kind::Access | Kind::Normal => {
             format!("{} ARFCN {}", detail.training_sequence.as_deref().unwrap_or("-"), burst.channel.unwrap_or(0))
         }
-        Kind::Prach => format!("root {} format {}", detail.root.unwrap(), detail.format.unwrap()),
+        Kind::Prach => {
+            let format = detail.format.map(|f| f.to_string()).or(detail.short_format.clone());
+            format!("root {} format {}", detail.root.unwrap_or(0), format.unwrap_or_default())
+        }
         _ => format!("{} blocks", detail.resource_blocks.unwrap_or(0)),
     };
     format!("{standard}/{kind} {what}")

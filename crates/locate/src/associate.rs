@@ -157,7 +157,9 @@ fn training_sequence(burst: &Burst) -> Option<u8> {
 }
 
 fn heard(burst: &Burst, sensor: usize) -> Heard {
-    let proof = burst.confidence * burst.standard_confidence;
+    // A long preamble is a phone's, whichever of LTE and NR it is.
+    let named = if burst.kind == Kind::Prach { 1.0 } else { burst.standard_confidence };
+    let proof = burst.confidence * named;
     Heard {
         sensor,
         power_dbfs: burst.power_dbfs,

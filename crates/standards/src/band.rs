@@ -183,6 +183,11 @@ pub fn lte_band(hz: f64) -> Option<&'static str> {
     bands_of(Lte).find(|band| band.holds(hz)).map(|band| band.name)
 }
 
+/// The NR band whose uplink holds `hz`; where several do, one of Europe.
+pub fn nr_band(hz: f64) -> Option<&'static UplinkBand> {
+    bands_of(Nr).find(|band| band.holds(hz))
+}
+
 /// Carrier centre in hertz and band of an uplink EARFCN.
 pub fn earfcn_uplink_hz(earfcn: u32) -> Option<(f64, &'static str)> {
     bands_of(Lte).find_map(|band| Some((band.channel_hz(earfcn)?, band.name)))

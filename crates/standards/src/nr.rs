@@ -128,7 +128,18 @@ pub enum NrPrachFormat {
     A3B3,
 }
 
+/// Length L_RA of a short preamble's sequence. TS 38.211 Table 6.3.3.1-2.
+pub const SHORT_PRACH_N_ZC: u16 = 139;
+/// Subcarriers of the blocks that a short preamble lies in, of its own spacing. TS 38.211 Table 6.3.3.2-1.
+pub const SHORT_PRACH_SUBCARRIERS: u16 = 144;
+/// Subcarriers of those below its first (k-bar). TS 38.211 Table 6.3.3.2-1.
+pub const SHORT_PRACH_BELOW: u16 = 2;
+
 impl NrPrachFormat {
+    /// The short formats. TS 38.211 Table 6.3.3.1-2.
+    pub const SHORT: [Self; 9] =
+        [Self::A1, Self::A2, Self::A3, Self::B1, Self::B2, Self::B3, Self::B4, Self::C0, Self::C2];
+
     /// The standard's name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -336,6 +347,10 @@ impl NrPrachConfiguration {
             .collect()
     }
 }
+
+/// The first symbols of a 14-symbol slot that carry the PUSCH's reference signal, of those that a carrier may have
+/// (dmrs-TypeA-Position 2 or 3), alone and with the additional ones. TS 38.211 Table 6.4.1.1.3-3, mapping type A.
+pub const PUSCH_DMRS_PATTERNS: [&[usize]; 5] = [&[2], &[3], &[2, 11], &[3, 11], &[2, 7, 11]];
 
 /// Symbols of a 14-symbol slot that carry the PUSCH's reference signal, by dmrs-AdditionalPosition 0 to 3; mapping type
 /// A, first one in symbol 2. TS 38.211 Table 6.4.1.1.3-3.

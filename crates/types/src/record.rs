@@ -136,7 +136,13 @@ pub struct Detail {
     /// PRACH: preamble format.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<u8>,
-    /// LTE: width in resource blocks of 180 kHz.
+    /// Short NR preambles: format, `A1`..`C2`; `format` is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub short_format: Option<String>,
+    /// NR, NB-IoT: spacing of the subcarriers in hertz.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spacing_hz: Option<f64>,
+    /// Width in resource blocks: of 180 kHz, NR: of twelve subcarriers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_blocks: Option<u16>,
     /// The reasons for the name and the confidence.

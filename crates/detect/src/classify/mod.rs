@@ -3,3 +3,6 @@
 pub mod gsm;
 pub mod leftover;
 pub mod lte;
+pub mod nbiot;
+pub mod nr;
+pub mod prefix;

@@ -20,6 +20,14 @@ pub(super) fn share_inside(region: &Region, p: &Proposal) -> f64 {
     time * band
 }
 
+/// Whether a region is a short preamble, or a piece of one, of which frames as long as a symbol blur the edges.
+pub(super) fn is_of_short(region: &Region, p: &Proposal) -> bool {
+    let time = (p.start + p.count).min((region.start + region.count) as f64) - p.start.max(region.start as f64);
+    let band = p.high_hz.min(region.high_hz) - p.low_hz.max(region.low_hz);
+    let least = p.count.min(region.count as f64);
+    p.detail.short_format.is_some() && time > 0.5 * least && band > 0.5 * (region.high_hz - region.low_hz)
+}
+
 /// Whether a faint preamble is what another is or makes: a part of it or beside its band, with its root, or what the radio
 /// makes of a much stronger one anywhere, with its root or the mirrored one.
 pub(super) fn is_of(faint: &Proposal, of: &Proposal) -> bool {

@@ -31,6 +31,8 @@ const STEP_HZ: f64 = 5e3;
 const LEAKAGE: f64 = 0.02;
 /// Filters fall over so much beside the band.
 const TAPER_HZ: f64 = 40e3;
+/// The evidence that is a sign of such a name.
+pub const ON_SUBFRAMES: &str = "on_learned_subframes";
 /// One slot of several blocks is half of a hopping subframe at the best, and rare: by so much less likely, as a logarithm.
 const WIDE_SLOT_LN: f64 = 3.0;
 /// Evidence of one emission counts to here: its neighbours err together with it.
@@ -122,7 +124,7 @@ impl SharedChannelClassifier {
             detail: Detail {
                 resource_blocks: Some(blocks),
                 evidence: vec![
-                    Evidence::new("on_learned_subframes", span.ln_factor, llr(span.ln_factor)),
+                    Evidence::new(ON_SUBFRAMES, span.ln_factor, llr(span.ln_factor)),
                     Evidence::new("on_learned_blocks", ln_band, llr(ln_band)),
                 ],
                 ..Detail::default()

@@ -1,5 +1,8 @@
 //! PUSCH, PUCCH and SRS: boxes of resource blocks and slots, proven by the cyclic prefix.
 //!
+//! NR's look the same, with symbols of half the length in unpaired bands (TS 38.211 clauses 4.3.2 and 5.3.1); what tells them
+//! apart gives the name.
+//!
 //! Each SC-FDMA symbol begins with a copy of its end (TS 36.211 5.6): samples 66.67 µs apart agree during the
 //! prefix, seven times a slot at places that the standard fixes. The SRS fills every second subcarrier,
 //! so its two halves agree up to a phase (5.5.3).
@@ -7,7 +10,11 @@
 use super::reference::{self, ReferenceFit};
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
 use crate::channelize::{ChannelBuffers, Channelizer};
-use cellwarden_standards::{band, lte};
+use crate::classify::nr::comb;
+use crate::classify::prefix::{PrefixFit, best_fit, coherence_of, filled};
+use cellwarden_standards::band::{self, UplinkBand};
+use cellwarden_standards::lte;
+use cellwarden_standards::nr::Spacing;
 use cellwarden_types::{Detail, Evidence, Kind, Standard, undb};
 use num_complex::Complex32;
 
@@ -18,10 +25,8 @@ pub(super) const USEFUL_S: f64 = 1.0 / 15e3;
 const SUBCARRIER_HZ: f64 = 15e3;
 /// Share of its subcarriers that a shared channel fills, with room for fading: NB-IoT's one to six tones do not.
 const LEAST_FILLED: f64 = 0.6;
-/// Samples of 30.72 MHz: prefix of the first symbol of a slot, of the others, and the useful part.
-const FIRST_PREFIX: f64 = 160.0;
+/// Samples of 30.72 MHz: prefix of a slot's symbols but the first.
 const PREFIX: f64 = 144.0;
-const USEFUL: f64 = 2048.0;
 const UNIT_HZ: f64 = 30.72e6;
 /// Chance that noise, or anything without a prefix, passes as a burst.
 const PASS: f64 = 2e-3;
@@ -64,28 +69,6 @@ pub struct SharedChannelClassifier {
     references: Vec<ReferenceFit>,
 }
 
-/// How well a grid of symbols fits.
-#[derive(Clone, Copy, Debug)]
-struct PrefixFit {
-    /// First symbol's prefix begins here, in channel samples.
-    start: f64,
-    /// |Σ y(n+L) y*(n)|² over the energies: 0 to 1.
-    coherence: f64,
-    /// Angle of Σ y(n+L) y*(n): π where the carrier is where it should be.
-    angle: f64,
-    /// Share of the symbols that hold the energy, (Σe)² / nΣe²: 1 where all are as strong.
-    spread: f64,
-    /// Share of the prefixes' independent values that hold their energy.
-    filled: f64,
-}
-
-impl PrefixFit {
-    /// Offset of the subcarriers from where they would be in the band's middle, but for whole subcarriers.
-    fn offset_hz(&self) -> f64 {
-        wrapped(self.angle - std::f64::consts::PI) / std::f64::consts::TAU / USEFUL_S
-    }
-}
-
 impl SharedChannelClassifier {
     /// For a stream at `rate_hz`.
     pub fn new(rate_hz: f64) -> Self {
@@ -121,7 +104,7 @@ impl SharedChannelClassifier {
 
     /// Samples of the region's band, their rate, the window's start in the recording, and the share of the band that is
     /// filled: of its parts of 15 kHz, those that hold more than 15 % of the mean.
-    fn load(
+    pub(in crate::classify) fn load(
         &mut self,
         region: &Region,
         snippet: &Snippet<'_>,
@@ -160,7 +143,8 @@ impl Classifier for SharedChannelClassifier {
             return;
         }
         let is_clear = region.snr_db >= LEAST_SNR_DB;
-        if (45e-6..125e-6).contains(&seconds) && width > 600e3 && (is_clear || width > WIDE_HZ) {
+        let shortest = if is_unpaired(middle) { 25e-6 } else { 45e-6 };
+        if (shortest..125e-6).contains(&seconds) && width > 600e3 && (is_clear || width > WIDE_HZ) {
             out.extend(self.sounding(region, snippet, floor));
             return;
         }
@@ -195,27 +179,38 @@ impl SharedChannelClassifier {
             return None;
         }
         let expected = (region.start as f64 - window_start) / snippet.rate_hz * rate;
-        let fit = best_fit(&y, rate, expected, SEARCH_S, slots)?;
-        let blocks = ((width / BLOCK_HZ).round() as u32).max(1);
-        let snapped = f64::from(blocks) * BLOCK_HZ;
+        let spacings: &[Spacing] =
+            if is_unpaired(middle) { &[Spacing::Khz30, Spacing::Khz15] } else { &[Spacing::Khz15] };
+        let judged = spacings.iter().filter_map(|&spacing| {
+            let symbols = slots * lte::SLOT_SYMBOLS * spacing.slots() as usize;
+            let fit = best_fit(&y, rate, expected, SEARCH_S, (spacing, symbols))?;
+            let block_hz = BLOCK_HZ * f64::from(spacing.slots());
+            let blocks = ((width / block_hz).round() as u32).max(1);
+            let snapped = f64::from(blocks) * block_hz;
+            let symbols = symbols as f64 - if shortened { 1.0 } else { 0.0 };
+            // Independent values in the prefixes: their time times the blocks' width, as far as it holds energy. A train of
+            // equal sparks repeats some spark after any time.
+            let prefix_s = PREFIX / UNIT_HZ / f64::from(spacing.slots());
+            let values = (symbols * prefix_s * snapped * fit.filled).max(3.0);
+            let tried = 1.0 + 2.0 * SEARCH_S * snapped;
+            let chance = (tried * (1.0 - fit.coherence).powf(values - 1.0)).min(1.0);
+            Some((spacing, fit, blocks, snapped, chance))
+        });
+        let (spacing, fit, blocks, snapped, chance) = judged.min_by(|a, b| a.4.total_cmp(&b.4))?;
         // Two emissions that run together: the stronger one has most of the energy in a part of the time.
         if fit.spread < LEAST_SPREAD {
             return None;
         }
-        let symbols = (slots * 7) as f64 - if shortened { 1.0 } else { 0.0 };
-        // Independent values in the prefixes: their time times the blocks' width, as far as it holds energy. A train of
-        // equal sparks repeats some spark after any time.
-        let values = (symbols * (PREFIX / UNIT_HZ) * snapped * fit.filled).max(3.0);
-        let tried = 1.0 + 2.0 * SEARCH_S * snapped;
-        let chance = (tried * (1.0 - fit.coherence).powf(values - 1.0)).min(1.0);
         let misfit = (width - snapped).abs();
-        let box_fits = misfit < 60e3 && (0.45e-3..11e-3).contains(&seconds);
-        let exact = slots == 2 && blocks <= 2 && (seconds - 2.0 * SLOT_S).abs() < EXACT_S && misfit < 30e3;
+        let box_fits = misfit < 60e3 * f64::from(spacing.slots()) && (0.45e-3..11e-3).contains(&seconds);
+        let is_half = spacing == Spacing::Khz30;
+        let exact = slots == 2 && blocks <= 2 && !is_half && (seconds - 2.0 * SLOT_S).abs() < EXACT_S && misfit < 30e3;
         if !box_fits {
             return None;
         }
         if chance > if exact { PASS_NARROW } else { PASS } {
-            let control = (slots == 1 && blocks == 1).then(|| control_slot(&y, rate, expected + seconds / 2.0 * rate));
+            let control = (slots == 1 && blocks == 1 && !is_half)
+                .then(|| control_slot(&y, rate, expected + seconds / 2.0 * rate));
             return control.flatten().map(|(start, sequence)| Proposal {
                 standard: Standard::Lte,
                 kind: Kind::Pucch,
@@ -234,12 +229,15 @@ impl SharedChannelClassifier {
                 },
             });
         }
-        let kind = if slots == 1 && blocks == 1 { Kind::Pucch } else { Kind::Pusch };
-        if slots == 1 && blocks > 1 && chance > PASS * 1e-2 {
+        let kind = if slots == 1 && blocks == 1 && !is_half { Kind::Pucch } else { Kind::Pusch };
+        if slots == 1 && blocks > 1 && !is_half && chance > PASS * 1e-2 {
             return None;
         }
-        if self.compares_references && blocks <= 2 {
-            let offset_hz = fit.offset_hz();
+        // At 15 kHz the reference symbols tell; nothing but NR has 30.
+        let comb = if is_half || slots < 2 { None } else { comb::coherence(&y, rate, fit.start, spacing, snapped) };
+        let standard = if is_half || comb.is_some() { Standard::Nr } else { Standard::Lte };
+        if self.compares_references && blocks <= 2 && standard == Standard::Lte {
+            let offset_hz = fit.offset_hz(Spacing::Khz15);
             let symbol_ts = lte::symbol_start_ts(lte::PUSCH_DMRS_SYMBOL) + lte::cp_ts(lte::PUSCH_DMRS_SYMBOL);
             let useful = (USEFUL_S * rate).round() as usize;
             for slot in 0..slots {
@@ -252,8 +250,14 @@ impl SharedChannelClassifier {
         let length = if shortened { seconds } else { slots as f64 * SLOT_S };
         let (low_hz, high_hz) = (middle - snapped / 2.0, middle + snapped / 2.0);
         let noise_in_box = floor.power(low_hz, high_hz);
+        let mut evidence = vec![
+            Evidence::new("prefix_coherence", fit.coherence, prefix_llr),
+            Evidence::new("width_misfit_khz", misfit / 1e3, if misfit < 30e3 { 0.5 } else { -0.5 }),
+            Evidence::new("slots", slots as f64, 0.5),
+        ];
+        evidence.extend(comb.map(|c| Evidence::new("reference_comb_coherence", c, 1.0)));
         Some(Proposal {
-            standard: Standard::Lte,
+            standard,
             kind,
             start: window_start + fit.start / rate * snippet.rate_hz,
             count: length * snippet.rate_hz,
@@ -265,11 +269,8 @@ impl SharedChannelClassifier {
             standard_confidence: (1.0 - 20.0 * chance).clamp(0.6, 0.97),
             detail: Detail {
                 resource_blocks: Some(blocks as u16),
-                evidence: vec![
-                    Evidence::new("prefix_coherence", fit.coherence, prefix_llr),
-                    Evidence::new("width_misfit_khz", misfit / 1e3, if misfit < 30e3 { 0.5 } else { -0.5 }),
-                    Evidence::new("slots", slots as f64, 0.5),
-                ],
+                spacing_hz: (standard == Standard::Nr).then(|| spacing.hz()),
+                evidence,
                 ..Detail::default()
             },
         })
@@ -278,11 +279,16 @@ impl SharedChannelClassifier {
     /// A sounding symbol: its useful part is a half and, up to a phase, the same half again.
     fn sounding(&mut self, region: &Region, snippet: &Snippet<'_>, floor: &NoiseFloor) -> Option<Proposal> {
         let width = region.high_hz - region.low_hz;
+        let middle = (region.low_hz + region.high_hz) / 2.0;
         let (y, rate, window_start, _) = self.load(region, snippet, floor)?;
-        let half = (USEFUL_S / 2.0 * rate).round() as usize;
+        // In unpaired bands symbols are half as long, and NR's.
+        let spacing = if is_unpaired(middle) { Spacing::Khz30 } else { Spacing::Khz15 };
+        let standard = if spacing == Spacing::Khz30 { Standard::Nr } else { Standard::Lte };
+        let symbol_s = (USEFUL_S + PREFIX / UNIT_HZ) / f64::from(spacing.slots());
+        let half = (0.5 / spacing.hz() * rate).round() as usize;
         let expected = (region.start as f64 - window_start) / snippet.rate_hz * rate;
         let reach = 40e-6 * rate;
-        let length = ((USEFUL_S + PREFIX / UNIT_HZ) * rate) as usize - half;
+        let length = (symbol_s * rate) as usize - half;
         let halves = |at: usize| (&y[at..at + length], &y[at + half..at + half + length]);
         let mut best = PrefixFit { start: expected, coherence: 0.0, angle: 0.0, spread: 1.0, filled: 1.0 };
         let mut at = (expected - reach).max(0.0) as usize;
@@ -314,14 +320,14 @@ impl SharedChannelClassifier {
             return None;
         }
         // The comb has even multiples of 4 blocks; edges are blurred by the short time.
-        let blocks = ((width / BLOCK_HZ / 4.0).round().max(1.0) * 4.0).min(96.0);
-        let middle = (region.low_hz + region.high_hz) / 2.0;
-        let (low_hz, high_hz) = (middle - blocks * BLOCK_HZ / 2.0, middle + blocks * BLOCK_HZ / 2.0);
+        let block_hz = BLOCK_HZ * f64::from(spacing.slots());
+        let blocks = ((width / block_hz / 4.0).round().max(1.0) * 4.0).min(272.0);
+        let (low_hz, high_hz) = (middle - blocks * block_hz / 2.0, middle + blocks * block_hz / 2.0);
         Some(Proposal {
-            standard: Standard::Lte,
+            standard,
             kind: Kind::Srs,
             start: window_start + best.start / rate * snippet.rate_hz,
-            count: (USEFUL_S + PREFIX / UNIT_HZ) * snippet.rate_hz,
+            count: symbol_s * snippet.rate_hz,
             low_hz,
             high_hz,
             power: region.power.max(floor.power(low_hz, high_hz) * 1e-3),
@@ -330,6 +336,7 @@ impl SharedChannelClassifier {
             standard_confidence: 0.8,
             detail: Detail {
                 resource_blocks: Some(blocks as u16),
+                spacing_hz: (standard == Standard::Nr).then(|| spacing.hz()),
                 evidence: vec![Evidence::new("half_symbol_coherence", best.coherence, 2.0)],
                 ..Detail::default()
             },
@@ -341,7 +348,7 @@ impl SharedChannelClassifier {
 /// where they fit none. The prefixes of so narrow a band hold six values: they alone prove nothing.
 fn control_slot(y: &[Complex32], rate: f64, middle: f64) -> Option<(f64, f64)> {
     let start = middle - SLOT_S / 2.0 * rate;
-    let fit = best_fit(y, rate, start, CONTROL_SEARCH_S, 1)?;
+    let fit = best_fit(y, rate, start, CONTROL_SEARCH_S, (Spacing::Khz15, lte::SLOT_SYMBOLS))?;
     let useful = (USEFUL_S * rate).round() as usize;
     // The second half of the prefix is the symbol's own as well: room for what the start is off.
     let symbols: Vec<&[Complex32]> = (0..7)
@@ -351,81 +358,11 @@ fn control_slot(y: &[Complex32], rate: f64, middle: f64) -> Option<(f64, f64)> {
             y.get(at..at + useful)
         })
         .collect();
-    let sequence = reference::common_fit(&symbols, rate, fit.offset_hz());
+    let sequence = reference::common_fit(&symbols, rate, fit.offset_hz(Spacing::Khz15));
     (symbols.len() == 7 && sequence > LEAST_SEQUENCE).then_some((start, sequence))
 }
 
-/// An angle brought to -π..π.
-fn wrapped(angle: f64) -> f64 {
-    angle - (angle / std::f64::consts::TAU).round() * std::f64::consts::TAU
-}
-
-/// The grid of `slots` slots that fits best, its first prefix within `reach_s` of `expected`.
-fn best_fit(y: &[Complex32], rate: f64, expected: f64, reach_s: f64, slots: usize) -> Option<PrefixFit> {
-    let unit = rate / UNIT_HZ;
-    let useful = (USEFUL_S * rate).round() as usize;
-    // Where each symbol's prefix begins and how long it is, relative to the first.
-    let mut prefixes = Vec::with_capacity(slots * 7);
-    let mut at = 0.0;
-    for symbol in 0..slots * 7 {
-        let prefix = if symbol % 7 == 0 { FIRST_PREFIX } else { PREFIX };
-        prefixes.push((at * unit, prefix * unit));
-        at += prefix + USEFUL;
-    }
-    let pairs_at = |start: f64| {
-        prefixes.iter().filter_map(move |&(offset, length)| {
-            let from = (start + offset).round() as usize;
-            let length = (length.round() as usize).max(1);
-            Some((y.get(from..from + length)?, y.get(from + useful..from + useful + length)?))
-        })
-    };
-    let reach = reach_s * rate;
-    let step = (rate / 1.92e6).round().max(1.0);
-    let mut best: Option<PrefixFit> = None;
-    let mut start = (expected - reach).max(0.0);
-    while start <= expected + reach {
-        let (coherence, angle) = coherence_of(pairs_at(start));
-        if best.is_none_or(|b| coherence > b.coherence) {
-            best = Some(PrefixFit { start, coherence, angle, spread: 1.0, filled: 1.0 });
-        }
-        start += step;
-    }
-    let mut best = best?;
-    let energies = prefixes.iter().filter_map(|&(offset, length)| {
-        let from = (best.start + offset).round() as usize;
-        let symbol = y.get(from..from + useful + length.round() as usize)?;
-        Some(symbol.iter().map(|z| f64::from(z.norm_sqr())).sum::<f64>())
-    });
-    best.spread = evenness(energies);
-    best.filled = filled(pairs_at(best.start));
-    Some(best)
-}
-
-/// (Σe)² / nΣe²: the share of values that would hold the same energy if all others were nothing and these were equal.
-fn evenness(energies: impl Iterator<Item = f64>) -> f64 {
-    let (count, sum, squares) = energies.fold((0.0, 0.0, 0.0), |(n, s, q), e| (n + 1.0, s + e, q + e * e));
-    if squares > 0.0 { sum * sum / (count * squares) } else { 0.0 }
-}
-
-/// Share of the pairs' samples that hold their energy: 1 for Gaussian values and steadier ones.
-fn filled<'a>(pairs: impl Iterator<Item = (&'a [Complex32], &'a [Complex32])>) -> f64 {
-    /// The evenness of the power of Gaussian values that are the same in both parts of a pair.
-    const GAUSSIAN: f64 = 0.5;
-    let energies = pairs.flat_map(|(a, b)| a.iter().zip(b).map(|(x, y)| f64::from(x.norm_sqr() + y.norm_sqr())));
-    (evenness(energies) / GAUSSIAN).min(1.0)
-}
-
-/// |Σ b a*|² / (Σ|a|² Σ|b|²) over all pairs, and the angle of Σ b a*.
-fn coherence_of<'a>(pairs: impl Iterator<Item = (&'a [Complex32], &'a [Complex32])>) -> (f64, f64) {
-    let (mut sum, mut first, mut second) = (Complex32::ZERO, 0.0f32, 0.0f32);
-    for (a, b) in pairs {
-        for (x, y) in a.iter().zip(b) {
-            sum += y * x.conj();
-            first += x.norm_sqr();
-            second += y.norm_sqr();
-        }
-    }
-    let energy = f64::from(first) * f64::from(second);
-    let coherence = if energy > 0.0 { (f64::from(sum.norm_sqr()) / energy).min(1.0) } else { 0.0 };
-    (coherence, f64::from(sum.arg()))
+/// Whether uplink and downlink share a frequency, where NR has half as long symbols.
+fn is_unpaired(hz: f64) -> bool {
+    band::nr_band(hz).is_some_and(UplinkBand::is_tdd)
 }

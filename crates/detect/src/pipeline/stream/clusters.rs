@@ -4,14 +4,18 @@ use super::{MARGIN_S, Stream};
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
 use crate::classify::gsm::GsmClassifier;
 use crate::classify::leftover;
+use crate::classify::nr::downlink::{self, DownlinkFrame};
 use crate::config::{Depth, DetectConfig};
 use crate::convert::convert;
 use crate::pipeline::StageCosts;
-use crate::pipeline::overlap::{common_area, drop_doubles, drop_skirts, in_a_skirt, same_emission, share_inside};
+use crate::pipeline::overlap::{
+    common_area, drop_doubles, drop_skirts, in_a_skirt, is_of_short, same_emission, share_inside,
+};
 use crate::segment::Segment;
 use crate::swap::SwapTest;
-use cellwarden_standards::{band, gsm};
-use cellwarden_types::Burst;
+use cellwarden_standards::band::{self, UplinkBand};
+use cellwarden_standards::gsm;
+use cellwarden_types::{Burst, Kind, Standard};
 use num_complex::Complex32;
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,6 +26,8 @@ const CLUSTER_GAP_S: f64 = 1.0e-3;
 const CLUSTER_LONGEST_S: f64 = 12e-3;
 /// Level from which a segment is what it is, whole; what is fainter may be a piece.
 const CLEAR_DB: f64 = 6.0;
+/// A base station's emission that runs on into a phone's time lasts so long in its own.
+const LEAST_PART_S: f64 = 0.1e-3;
 
 impl Stream {
     /// Judges the clusters of segments that are complete.
@@ -105,6 +111,19 @@ impl Stream {
             parts.iq.resize((to - from) as usize, Complex32::ZERO);
             convert(format, bytes, &mut parts.iq);
             let snippet = Snippet { iq: &parts.iq, start: from, rate_hz: self.rate.0, center_hz: self.center.0 };
+            let seconds_at = |sample: u64| (sample + self.lost_before) as f64 / self.rate.0;
+            parts.downlink.watch(seconds_at(from));
+            let clock = (&seconds_at, self.rate.0);
+            let gaps = claim_downlink(&mut parts.downlink, &cluster, &mut claimed, clock, &mut proposals);
+            for (from_s, to_s) in gaps {
+                let sample = |s: f64| ((s - seconds_at(0)) * self.rate.0).max(0.0) as u64;
+                let mut found = Vec::new();
+                parts.slots.regions(&(sample(from_s)..sample(to_s)), &snippet, &self.noise, &mut found);
+                for region in found.iter().filter(|r| is_unpaired(r)) {
+                    let near = snippet.around(region, margin);
+                    parts.shared.classify(region, &near, &self.noise, &mut proposals);
+                }
+            }
             classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, &mut proposals);
             let regions = cluster.iter().filter(|s| !s.is_continuous()).map(|s| s.region);
             swapped.observe_gsm(&mut parts.gsm, regions, &proposals, &snippet, &self.noise, margin);
@@ -113,22 +132,37 @@ impl Stream {
             let open = cluster.iter().zip(&claimed).filter(|(s, c)| !**c && !s.is_continuous());
             let open = open.map(|(s, _)| s).filter(|s| !s.is_faint || shows(s));
             let busy = busy_stretches(open.chain(&glimpses), self.rate.0);
+            let before = proposals.len();
             if let Some(prach) = parts.prach.as_mut().filter(|_| !busy.is_empty()) {
-                let before = proposals.len();
                 prach.search(&snippet, &self.noise, &busy, &mut proposals);
-                let found = proposals.split_off(before);
-                for p in found {
-                    let again = parts.recent_prach.iter().any(|q| same_emission(&p, q));
-                    if !again {
-                        parts.recent_prach.push(p.clone());
-                        proposals.push(p);
-                    }
+            }
+            if let Some(short) = &mut parts.short_prach {
+                let regions = cluster.iter().zip(&claimed).filter(|(s, c)| !**c && !s.is_continuous());
+                short.search_all(&snippet, &self.noise, regions.map(|(s, _)| s.region), &mut proposals);
+            }
+            for p in proposals.split_off(before) {
+                let again = parts.recent_prach.iter().any(|q| same_emission(&p, q));
+                if !again {
+                    parts.recent_prach.push(p.clone());
+                    proposals.push(p);
                 }
-                let old = from as f64 - 0.1 * self.rate.0;
-                parts.recent_prach.retain(|p| p.start > old);
-                for (segment, claimed) in cluster.iter().zip(&mut claimed) {
-                    *claimed |= parts.recent_prach.iter().any(|p| share_inside(&segment.region, p) > 0.6);
+            }
+            let old = from as f64 - 0.1 * self.rate.0;
+            parts.recent_prach.retain(|p| p.start > old);
+            for (segment, claimed) in cluster.iter().zip(&mut claimed) {
+                let is_of = |p: &Proposal| share_inside(&segment.region, p) > 0.6 || is_of_short(&segment.region, p);
+                *claimed |= parts.recent_prach.iter().any(is_of);
+            }
+            for (segment, claimed) in cluster.iter().zip(&mut claimed) {
+                if *claimed || segment.is_faint || in_a_skirt(&segment.region, &cluster) {
+                    continue;
                 }
+                // Unlike a phone's, a machine's transmission may last for a quarter of a second.
+                let near = snippet.around(&segment.region, margin);
+                let at_s = seconds_at(segment.region.start);
+                let found = parts.narrow.classify(&mut parts.shared, &segment.region, &near, &self.noise, at_s);
+                *claimed = found.is_some();
+                proposals.extend(found);
             }
             for (segment, claimed) in cluster.iter().zip(&mut claimed) {
                 // A copy of a strong neighbour's prefix is in its skirt as well.
@@ -141,6 +175,11 @@ impl Stream {
                 parts.shared.compare_references(!swapped.is_settled() && counts);
                 parts.shared.classify(&segment.region, &near, &self.noise, &mut proposals);
                 *claimed = proposals.len() > before;
+                let seconds = segment.region.count as f64 / self.rate.0;
+                if is_unpaired(&segment.region) && parts.downlink.may_be_in(seconds_at(segment.region.start), seconds) {
+                    // As well the base station itself.
+                    proposals[before..].iter_mut().for_each(unname);
+                }
             }
             parts.shared.take_references().for_each(|fit| swapped.observe_reference(&fit));
         }
@@ -170,6 +209,55 @@ impl Stream {
             out.push(self.burst(proposal, sensor));
         }
     }
+}
+
+/// Follows the frame of an unpaired band, and takes out what the base station itself sends. Gives the times between, where one
+/// of its emissions runs on into them.
+fn claim_downlink(
+    downlink: &mut DownlinkFrame,
+    cluster: &[Segment],
+    claimed: &mut [bool],
+    (seconds_at, rate_hz): (impl Fn(u64) -> f64, f64),
+    proposals: &mut Vec<Proposal>,
+) -> Vec<(f64, f64)> {
+    let unpaired = |s: &&Segment| !s.is_continuous() && is_unpaired(&s.region);
+    let time = |r: &Region| (seconds_at(r.start), r.count as f64 / rate_hz);
+    for Segment { region, .. } in cluster.iter().filter(unpaired) {
+        let (start_s, seconds) = time(region);
+        downlink.observe(region, start_s, seconds);
+    }
+    let mut gaps: Vec<(f64, f64)> = Vec::new();
+    for (segment, claimed) in cluster.iter().zip(claimed).filter(|(s, _)| unpaired(s)) {
+        let region = &segment.region;
+        let (start_s, seconds) = time(region);
+        let part = downlink.part_down(start_s, seconds).filter(|p| p.1 - p.0 > LEAST_PART_S);
+        if downlink.holds(region, start_s, seconds) {
+            *claimed = true;
+            proposals.push(downlink::proposal(region));
+        } else if let Some((from_s, to_s)) = part {
+            *claimed = true;
+            let start = region.start + ((from_s - start_s).max(0.0) * rate_hz) as u64;
+            proposals.push(downlink::proposal(&Region { start, count: ((to_s - from_s) * rate_hz) as u64, ..*region }));
+        }
+        if part.is_some() {
+            downlink.gaps(start_s, seconds, &mut gaps);
+        }
+    }
+    gaps.sort_by(|a, b| a.0.total_cmp(&b.0));
+    gaps.dedup();
+    gaps.retain(|&(from_s, _)| downlink.is_new_gap(from_s));
+    gaps
+}
+
+/// Whether uplink and downlink share a region's frequencies.
+fn is_unpaired(region: &Region) -> bool {
+    band::nr_band((region.low_hz + region.high_hz) / 2.0).is_some_and(UplinkBand::is_tdd)
+}
+
+/// Takes the name off what may be sent from either side.
+fn unname(p: &mut Proposal) {
+    (p.standard, p.kind, p.standard_confidence) = (Standard::Unknown, Kind::Unknown, 0.5);
+    p.detail.evidence.iter_mut().for_each(|e| e.llr = e.llr.min(0.0));
 }
 
 /// Stretches in which a preamble may lie: unclaimed segments and half a preamble around each. A preamble of some roots is a

@@ -63,6 +63,11 @@ impl Stream {
         if swapped.takes(region.start, region.count) {
             self.carriers.hear_shared(&grid, &heard);
         }
+        // Blocks, subframes and preambles are those of NR at 15 kHz as well.
+        if self.neighbours.standard_near(middle_hz) == Some(Standard::Nr) {
+            found.proposal.standard = Standard::Nr;
+        }
+        self.neighbours.name_machine(&mut found.proposal, rate);
         Some(found.proposal)
     }
 
@@ -71,6 +76,11 @@ impl Stream {
         swapped.doubt(found);
         if swapped.takes(found.start.max(0.0) as u64, found.count as u64) {
             self.hear(found);
+        }
+        self.neighbours.name(found);
+        self.neighbours.name_machine(found, self.rate.0);
+        if swapped.takes(found.start.max(0.0) as u64, found.count as u64) {
+            self.neighbours.hear(found);
         }
     }
 

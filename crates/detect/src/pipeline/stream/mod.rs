@@ -3,6 +3,7 @@
 mod clusters;
 mod history;
 mod learning;
+mod neighbours;
 mod rows;
 mod searches;
 
@@ -15,6 +16,10 @@ use crate::classify::lte::prach::PrachSearch;
 use crate::classify::lte::prach::deep::DeepSearch;
 use crate::classify::lte::prach::narrow::NarrowSearch;
 use crate::classify::lte::shared::SharedChannelClassifier;
+use crate::classify::nbiot::NarrowClassifier;
+use crate::classify::nr::downlink::DownlinkFrame;
+use crate::classify::nr::prach::ShortPrachSearch;
+use crate::classify::nr::uplink::UplinkSlots;
 use crate::confidence::burst_confidence;
 use crate::config::{Depth, DetectConfig, FrameGeometry};
 use crate::convert::quantisation_density;
@@ -26,8 +31,9 @@ use crate::pulse::PulseSearch;
 use crate::segment::{Segment, Segmenter};
 use crate::spectrum::PowerSpectrum;
 use crate::state::FloorState;
-use cellwarden_standards::band;
+use cellwarden_standards::band::{self, UplinkBand};
 use cellwarden_types::{Burst, Hertz, IqBlock, SampleFormat, Standard, UtcNanos, db};
+use neighbours::Neighbours;
 use num_complex::Complex32;
 use rows::TASKS;
 use std::collections::VecDeque;
@@ -80,6 +86,8 @@ pub(super) struct Stream {
     /// Base stations of this band, and the first sample, from the origin, at which their occasions were not looked at.
     pub(super) carriers: Carriers,
     occasions_next: u64,
+    /// What the names of long preambles go by.
+    neighbours: Neighbours,
     /// Places that were not searched because others were likelier.
     places_skipped: u64,
     /// What no few cells show; none where it is not sought, and what waits for a preamble that may lie there.
@@ -103,7 +111,11 @@ struct Classifiers {
     prach: Option<PrachSearch>,
     /// Where the stream is wide, a cheaper look at known places.
     known_places: Option<NarrowSearch>,
+    short_prach: Option<ShortPrachSearch>,
     shared: SharedChannelClassifier,
+    narrow: NarrowClassifier,
+    downlink: DownlinkFrame,
+    slots: UplinkSlots,
     iq: Vec<Complex32>,
     recent_prach: Vec<Proposal>,
 }
@@ -119,7 +131,9 @@ impl Stream {
         let geometry = FrameGeometry::for_rate(rate);
         let n = geometry.n_fft;
         let tile_s = (TileRing::FRAMES * geometry.hop) as f64 / rate;
-        let mut floor = FloorTracker::new(n, quantisation_density(block.format, rate));
+        let is_unpaired = band::nr_band(center).is_some_and(UplinkBand::is_tdd);
+        let new_floor = if is_unpaired { FloorTracker::unpaired } else { FloorTracker::new };
+        let mut floor = new_floor(n, quantisation_density(block.format, rate));
         if let Some(known) = remembered.iter().find(|f| f.fits(block.center, block.rate, n)) {
             floor.restore(&known.density);
         }
@@ -154,6 +168,7 @@ impl Stream {
             deep_next: 0,
             carriers: Carriers::from_known(own),
             occasions_next: 0,
+            neighbours: Neighbours::default(),
             places_skipped: 0,
             grid: has_grid.then(|| GridSearch::new(geometry, rate, center)),
             pulses: if has_grid { PulseSearch::new(geometry, rate, center) } else { None },
@@ -162,7 +177,11 @@ impl Stream {
                 gsm: GsmClassifier::new(rate, center),
                 prach: PrachSearch::new(rate),
                 known_places: NarrowSearch::new(rate),
+                short_prach: ShortPrachSearch::new(rate),
                 shared: SharedChannelClassifier::new(rate),
+                narrow: NarrowClassifier::default(),
+                downlink: DownlinkFrame::new((block.start.0 + block.lost_before) as f64 / rate),
+                slots: UplinkSlots::new(n),
                 iq: Vec::new(),
                 recent_prach: Vec::new(),
             },
@@ -218,6 +237,7 @@ impl Stream {
         self.faint.clear();
         (self.deep_next, self.occasions_next) = (0, 0);
         self.classifiers.recent_prach.clear();
+        self.classifiers.downlink.begin(self.seconds_at(self.origin as f64));
     }
 
     /// The clock of a stream that lasts for weeks is set anew by its source; what a recording rounds is no such step.
@@ -294,10 +314,12 @@ impl Stream {
         let middle = (p.low_hz + p.high_hz) / 2.0;
         let band = match p.standard {
             Standard::Gsm => band::gsm_channel(middle).map(|c| c.band),
+            Standard::Nr => band::nr_band(middle).map(|b| b.name),
             _ => band::lte_band(middle),
         };
         let noise = self.noise.power(p.low_hz, p.high_hz).max(1e-30);
-        let confidence = if p.standard == Standard::Other { 0.01 } else { burst_confidence(p.llr()) };
+        let is_none = matches!(p.standard, Standard::Other | Standard::Nbiot | Standard::Ltem);
+        let confidence = if is_none { 0.01 } else { burst_confidence(p.llr()) };
         Burst {
             sensor: Arc::clone(sensor),
             time: self.origin_time.map(|t| t.plus_seconds(offset_s)),

@@ -3,6 +3,7 @@
 use super::{Classifiers, Faint, HELD_S, Stream};
 use crate::candidate::{Proposal, Snippet};
 use crate::carrier::LearnedPrach;
+use crate::classify::nr::prach::Place;
 use crate::convert::convert;
 use crate::gate::PreambleGate;
 use crate::grid::GridSearch;
@@ -54,7 +55,10 @@ impl Stream {
             parts.iq.resize((end - begin) as usize, Complex32::ZERO);
             convert(self.format, self.ring.slice(begin, end), &mut parts.iq);
             let snippet = Snippet { iq: &parts.iq, start: begin, rate_hz: self.rate.0, center_hz: self.center.0 };
-            let Some(mut found) = prach.search_faint(&snippet, &self.noise, from, center_hz) else { return false };
+            let long = prach.search_faint(&snippet, &self.noise, from, center_hz);
+            let place = Place { start: from, center_hz };
+            let short = || parts.short_prach.as_mut()?.search(&snippet, &self.noise, place);
+            let Some(mut found) = long.or_else(short) else { return false };
             if parts.is_new_faint(&found, begin as f64 - 0.1 * self.rate.0) {
                 self.learn(&mut found, swapped);
                 out.push(self.burst(found, sensor));
