@@ -7,7 +7,7 @@
 //! on is no burst. The bias of the first quantile follows from the gamma distribution.
 
 /// Frames averaged before the quantile is taken.
-const GROUP: usize = 8;
+pub const GROUP: usize = 8;
 /// Which quantile of the averages.
 const QUANTILE: f64 = 0.3;
 /// Chunks remembered: about 2.5 s.
@@ -84,6 +84,11 @@ impl FloorTracker {
             let (_, value, _) = self.column.select_nth_unstable_by(rank, f32::total_cmp);
             self.floor[bin] = value.max(self.least);
         }
+    }
+
+    /// The last rows summed by [`GROUP`], `[groups][bins]`: those that were whole.
+    pub fn sums(&self) -> &[f32] {
+        &self.sums
     }
 
     /// Noise power density of each bin, in 1/Hz over full scale.

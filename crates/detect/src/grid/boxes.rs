@@ -1,7 +1,8 @@
 //! The box around a window in which the values are likeliest.
 
+use super::BLOCK_HZ;
 use super::past::{Area, Past};
-use super::{BLOCK_HZ, MOST_CELL};
+use crate::steps::MOST_CELL;
 use std::ops::Range;
 
 /// How far a box may reach from its window, in steps.

@@ -21,13 +21,15 @@ pub(crate) use windows::{MOST_RATIO, Size, Window};
 use crate::candidate::Region;
 use crate::config::FrameGeometry;
 use crate::segment::Segment;
-use crate::steps::{STEP_S, StepSums};
+use crate::steps::{LINES_KEPT, STEP_S, StepSums, running_sums};
 use boxes::{Fitter, REACH_STEPS, lasts};
 use past::{Area, Past};
 use shown::{Scale, ShownEmissions};
 
-/// Windows end with each step; beside each other, they begin this far apart.
-const STRIDE_HZ: f64 = 40e3;
+/// Windows end with each step; beside each other, they begin a stride apart, those of so many blocks so many strides: a few
+/// hundredths of their width.
+pub(crate) const COARSE: usize = 4;
+const COARSE_BLOCKS: f64 = 12.0;
 /// A resource block (TS 36.211 5.2.3).
 const BLOCK_HZ: f64 = 180e3;
 /// Lengths of windows in steps: a slot, a subframe.
@@ -37,8 +39,6 @@ const SIZES: [(usize, f64); 11] =
     [(0, 1.0), (0, 3.0), (0, 8.0), (1, 1.0), (1, 2.0), (1, 4.0), (1, 8.0), (1, 16.0), (1, 25.0), (1, 50.0), (1, 96.0)];
 /// False alarms of each size in an hour of noise on 20 MHz.
 const FALSE_PER_HOUR: f64 = 0.3;
-/// A cell's power over the floor counts so much at the most: what is stronger shows without this, and sums stay exact.
-pub(crate) const MOST_CELL: f32 = 32.0;
 const LEAST_RATIO: f32 = 1.02;
 /// One window in so many that share nothing says what is usual.
 const USUAL_EVERY: u64 = 5;
@@ -68,7 +68,7 @@ pub struct GridSearch {
     center_hz: f64,
     rate_hz: f64,
     hop: usize,
-    sums_of_rows: StepSums,
+    step_frames: usize,
     /// Independent values of a bin in a step.
     value: f32,
     stride: usize,
@@ -76,10 +76,12 @@ pub struct GridSearch {
     past: Past,
     /// The next step to be judged.
     next: u64,
-    /// By length: sums of the bins, and how many windows were taken in as usual.
+    /// `[steps][strides + 1]`: running sums of the last steps before the new ones, without what was found in them.
+    lines: Vec<f32>,
+    /// By length: running sums of windows.
     sums: [Vec<f32>; LENGTHS.len()],
-    seen: [f64; LENGTHS.len()],
-    prefix: Vec<f32>,
+    /// Every so many of them.
+    coarse: Vec<f32>,
     hot: Vec<Window>,
     shown: ShownEmissions,
     /// By stride: share of the last second in which boxes lay there.
@@ -92,17 +94,16 @@ pub struct GridSearch {
 }
 
 impl GridSearch {
-    /// For rows of `geometry` at `rate_hz`, tuned to `center_hz`.
-    pub fn new(geometry: FrameGeometry, rate_hz: f64, center_hz: f64) -> Self {
+    /// For the steps of rows of `geometry` at `rate_hz`, tuned to `center_hz`.
+    pub fn new(steps: &StepSums, geometry: FrameGeometry, rate_hz: f64, center_hz: f64) -> Self {
         let bins = geometry.n_fft;
         let (bin_hz, frame_s) = (rate_hz / bins as f64, geometry.hop as f64 / rate_hz);
-        let stride = ((STRIDE_HZ / bin_hz) as usize).max(1);
-        let strides = bins / stride;
-        let sums_of_rows = StepSums::new(bins, frame_s);
-        let step_frames = sums_of_rows.frames();
+        let (stride, strides, step_frames) = (steps.stride(), steps.strides(), steps.frames());
         let value = step_frames as f32 * independent_cell(&correlation()) as f32;
         let scale = Scale { bins, bin_hz, center_hz, hop: geometry.hop, step_frames };
         let size = |&(length, blocks): &(usize, f64)| {
+            let coarse = if blocks < COARSE_BLOCKS { 1 } else { COARSE };
+            let (stride, strides) = (coarse * stride, strides / coarse);
             let wide = ((blocks * BLOCK_HZ / bin_hz / stride as f64).round() as usize).max(1);
             let time = (LENGTHS[length], step_frames, frame_s);
             let size = Size::new(time, (wide, stride, strides, bin_hz), FALSE_PER_HOUR)?;
@@ -116,15 +117,15 @@ impl GridSearch {
             center_hz,
             rate_hz,
             hop: geometry.hop,
-            sums_of_rows,
+            step_frames,
             value,
             stride,
             sizes: SIZES.iter().filter_map(size).collect(),
             past: Past::new(bins, chunk_steps),
             next: 0,
-            sums: [vec![0.0; bins], vec![0.0; bins]],
-            seen: [0.0; LENGTHS.len()],
-            prefix: vec![0.0; strides + 1],
+            lines: vec![0.0; LINES_KEPT * (strides + 1)],
+            sums: [vec![0.0; strides + 1], vec![0.0; strides + 1]],
+            coarse: vec![0.0; strides / COARSE + 1],
             hot: Vec::with_capacity(32_768),
             shown: ShownEmissions::new(scale),
             load: vec![0.0; strides],
@@ -138,7 +139,6 @@ impl GridSearch {
     /// Begins anew with frame 0: something is missing before it. What is usual stays.
     pub fn begin(&mut self) {
         self.past.begin();
-        self.sums_of_rows.begin();
         self.next = 0;
         self.hot.clear();
         self.shown.clear();
@@ -149,21 +149,25 @@ impl GridSearch {
         self.overlooked
     }
 
-    /// Takes the next rows, `[frames][bins]`. Of the segments, those from `from` on ended in them, `open_since` is the
-    /// first frame that may be part of one that did not. Adds the boxes of which all is known.
-    pub fn process(&mut self, rows: &[f32], floor: &[f32], from: usize, open_since: u64, all: &mut Vec<Segment>) {
+    /// Where the next steps are to be added, `[steps][bins]`.
+    pub fn room(&mut self) -> &mut Vec<f32> {
         self.drop_old();
-        let mean = (1.0 / self.sums_of_rows.frames() as f32, MOST_CELL);
-        self.sums_of_rows.take(rows, floor, mean, &mut self.past.steps);
-        self.judge();
-        let chunk_s = (rows.len() / self.bins * self.hop) as f64 / self.rate_hz;
+        &mut self.past.steps
+    }
+
+    /// Takes the steps that were added. Of the segments, those from `from` on ended in them, `open_since` is the first frame that
+    /// may be part of one that did not. Adds the boxes of which all is known.
+    pub fn process(&mut self, steps: &StepSums, floor: &[f32], from: usize, open_since: u64, all: &mut Vec<Segment>) {
+        self.judge(steps);
+        let new = steps.new_steps();
+        let chunk_s = ((new.end - new.start) as usize * self.step_frames * self.hop) as f64 / self.rate_hz;
         let left = (-chunk_s / LOAD_S).exp() as f32;
         self.load.iter_mut().for_each(|l| *l *= left);
         for segment in &all[from..] {
             self.show(segment);
         }
         let end = self.next.saturating_sub(AHEAD_STEPS as u64);
-        self.propose(end.min((open_since / self.sums_of_rows.frames() as u64).saturating_sub(1)), floor, all);
+        self.propose(end.min((open_since / self.step_frames as u64).saturating_sub(1)), floor, all);
     }
 
     /// Ends the stream, or what there is of it before a break.
@@ -178,7 +182,7 @@ impl GridSearch {
     pub fn open_since(&self) -> u64 {
         let oldest = self.hot.iter().map(|w| w.end).min().unwrap_or(self.next);
         let reach = (REACH_STEPS + LENGTHS[LENGTHS.len() - 1]) as u64;
-        oldest.saturating_sub(reach).max(self.past.first) * self.sums_of_rows.frames() as u64
+        oldest.saturating_sub(reach).max(self.past.first) * self.step_frames as u64
     }
 
     fn drop_old(&mut self) {
@@ -198,47 +202,48 @@ impl GridSearch {
     }
 
     /// All windows that end in the steps that were not judged.
-    fn judge(&mut self) {
-        let (bins, first) = (self.bins, self.next);
+    fn judge(&mut self, steps: &StepSums) {
+        let (new, line) = (steps.new_steps(), steps.strides() + 1);
         self.sizes.iter_mut().for_each(Size::forget_last);
-        let end = self.past.end();
-        while self.next < end {
-            let step = self.next;
-            self.next += 1;
+        // What was found since in the steps before is not in them any more.
+        let oldest = new.start.saturating_sub(LINES_KEPT as u64).max(self.past.first);
+        for (step, old) in (oldest..new.start).zip(self.lines.chunks_exact_mut(line)) {
+            running_sums(self.past.step(step), self.stride, old);
+        }
+        let (lines, sums) = (&self.lines, &mut self.sums);
+        let line_of = |step: u64| match step.checked_sub(new.start) {
+            Some(_) => steps.line(step),
+            None => &lines[(step - oldest) as usize * line..][..line],
+        };
+        for step in new.clone() {
             for (index, &length) in LENGTHS.iter().enumerate() {
-                let Some(begin) = self.next.checked_sub(length as u64).filter(|&b| b >= self.past.first) else {
+                let Some(begin) = (step + 1).checked_sub(length as u64).filter(|&b| b >= self.past.first) else {
                     continue;
                 };
-                let at = (begin - self.past.first) as usize * bins;
-                let window = &self.past.steps[at..at + length * bins];
-                let sums = &mut self.sums[index];
-                if step == first || begin == self.past.first {
-                    // Summed anew: what was found since is not in it any more.
+                let sums = &mut sums[index];
+                if step == new.start || begin == self.past.first {
+                    // Summed anew once a chunk: a running sum keeps the rounding of what was strong.
                     sums.fill(0.0);
-                    for row in window.chunks_exact(bins) {
-                        sums.iter_mut().zip(row).for_each(|(s, p)| *s += p);
+                    for at in begin..=step {
+                        sums.iter_mut().zip(line_of(at)).for_each(|(s, p)| *s += p);
                     }
                 } else {
-                    let (new, old) = (&window[(length - 1) * bins..], &self.past.steps[at - bins..at]);
+                    let (new, old) = (line_of(step), line_of(begin - 1));
                     sums.iter_mut().zip(new.iter().zip(old)).for_each(|(s, (new, old))| *s += new - old);
                 }
-                let mut sum = 0.0;
-                for (p, part) in self.prefix[1..].iter_mut().zip(sums.chunks_exact(self.stride)) {
-                    sum += part.iter().sum::<f32>();
-                    *p = sum;
-                }
                 let is_next = step % (USUAL_EVERY * length as u64) == 0;
-                self.seen[index] += f64::from(u8::from(is_next));
                 let window_s = (USUAL_EVERY * length as u64) as f64 * STEP_S;
-                let seen_s = self.seen[index] * window_s;
+                self.coarse.iter_mut().zip(sums.iter().step_by(COARSE)).for_each(|(c, s)| *c = *s);
                 for (at, size) in self.sizes.iter_mut().enumerate().filter(|(_, s)| s.length == index) {
-                    self.overlooked += size.find_hot(&self.prefix, at, self.next, &mut self.hot);
+                    let sums: &[f32] = if size.stride == self.stride { sums } else { &self.coarse };
+                    self.overlooked += size.find_hot(sums, at, step + 1, &mut self.hot);
                     if is_next {
-                        size.follow(&self.prefix, seen_s, window_s);
+                        size.follow(sums, window_s);
                     }
                 }
             }
         }
+        self.next = new.end;
     }
 
     /// The boxes of the hot windows that end before `horizon`, the clearest first.
@@ -254,9 +259,9 @@ impl GridSearch {
         let mut effort = EFFORT;
         for window in hot.iter().filter(|w| w.end <= horizon) {
             let size = &self.sizes[window.size];
-            let low = window.place * self.stride;
+            let low = window.place * size.stride;
             let from = window.end - LENGTHS[size.length] as u64;
-            let seed = Area { from, to: window.end, low, high: low + size.wide * self.stride };
+            let seed = Area { from, to: window.end, low, high: low + size.wide * size.stride };
             let (usual, bound) = (size.usual[window.place], size.bound[window.place] / size.cells);
             let Some(left) = effort.checked_sub(size.cells as usize) else {
                 self.overlooked += 1;
@@ -291,7 +296,7 @@ impl GridSearch {
     /// Whether boxes lie there all the time, this one counted.
     fn is_busy(&mut self, area: Area) -> bool {
         let strides = area.low / self.stride..(area.high / self.stride).min(self.load.len());
-        let step_s = (self.sums_of_rows.frames() * self.hop) as f64 / self.rate_hz;
+        let step_s = (self.step_frames * self.hop) as f64 / self.rate_hz;
         let more = ((area.to - area.from) as f64 * step_s / LOAD_S) as f32;
         let load = &mut self.load[strides];
         load.iter_mut().for_each(|l| *l += more);
@@ -301,7 +306,7 @@ impl GridSearch {
     fn segment(&self, area: Area, ratio: f32, floor: &[f32]) -> Option<Segment> {
         let excess = ratio - 1.0;
         let frame_s = self.hop as f64 / self.rate_hz;
-        let step_s = self.sums_of_rows.frames() as f64 * frame_s;
+        let step_s = self.step_frames as f64 * frame_s;
         let seconds = (area.to - area.from) as f64 * step_s;
         let width = area.high - area.low;
         if !(LEAST_S..LONGEST_S).contains(&seconds)
@@ -314,7 +319,7 @@ impl GridSearch {
             return None;
         }
         // A frame speaks for the hop in its middle.
-        let sample = |step: u64| step * (self.sums_of_rows.frames() * self.hop) as u64 + (self.hop / 2) as u64;
+        let sample = |step: u64| step * (self.step_frames * self.hop) as u64 + (self.hop / 2) as u64;
         let hz = |bin: usize| self.center_hz + (bin as f64 - self.bins as f64 / 2.0 - 0.5) * self.bin_hz;
         let noise: f32 = floor[area.low..area.high].iter().sum();
         let region = Region {
@@ -343,7 +348,8 @@ mod tests {
     fn of_too_many_boxes_the_rest_is_counted() {
         let (geometry, mut rng) = (FrameGeometry::for_rate(RATE_HZ), ChaCha8Rng::seed_from_u64(5));
         let (bins, floor) = (geometry.n_fft, vec![1.0; geometry.n_fft]);
-        let mut grid = GridSearch::new(geometry, RATE_HZ, CENTER_HZ);
+        let mut steps = StepSums::new(geometry, RATE_HZ);
+        let mut grid = GridSearch::new(&steps, geometry, RATE_HZ, CENTER_HZ);
         let mut found = Vec::new();
         for chunk in 0..12 {
             let mut rows = noise_rows(&mut rng, geometry.chunk_frames, bins);
@@ -354,7 +360,8 @@ mod tests {
                     row.iter_mut().enumerate().filter(|(bin, _)| filled(*bin)).for_each(|(_, p)| *p *= 3.0);
                 }
             }
-            grid.process(&rows, &floor, 0, u64::MAX, &mut found);
+            steps.take(&rows, &floor, grid.room());
+            grid.process(&steps, &floor, 0, u64::MAX, &mut found);
             assert!(chunk >= 10 || found.is_empty(), "{chunk}: {found:?}");
         }
         // What was left in the first chunk, and what the next one may have.
@@ -369,7 +376,8 @@ mod tests {
         let (bins, floor) = (geometry.n_fft, vec![1.0; geometry.n_fft]);
         let bin_hz = RATE_HZ / bins as f64;
         for (is_told, boxes) in [(false, 1..9), (true, 0..1)] {
-            let mut grid = GridSearch::new(geometry, RATE_HZ, CENTER_HZ);
+            let mut steps = StepSums::new(geometry, RATE_HZ);
+            let mut grid = GridSearch::new(&steps, geometry, RATE_HZ, CENTER_HZ);
             let mut found = Vec::new();
             for chunk in 0..12 {
                 let mut rows = noise_rows(&mut rng, geometry.chunk_frames, bins);
@@ -387,7 +395,8 @@ mod tests {
                         found.push(Segment { region, age_s: 1e-3, is_glimpse: false, is_faint: false });
                     }
                 }
-                grid.process(&rows, &floor, 0, u64::MAX, &mut found);
+                steps.take(&rows, &floor, grid.room());
+                grid.process(&steps, &floor, 0, u64::MAX, &mut found);
             }
             let faint = found.iter().filter(|s| s.is_faint).count();
             assert!(boxes.contains(&faint), "{found:?}");

@@ -25,8 +25,9 @@ const MOST_OFTEN: f32 = 0.4;
 #[derive(Debug)]
 pub(crate) struct Size {
     /// Which length.
-    pub(super) length: usize,
-    /// Strides in a window.
+    pub(crate) length: usize,
+    /// Bins from place to place, and places in a window.
+    pub(crate) stride: usize,
     pub(crate) wide: usize,
     /// Cells in a window.
     pub(super) cells: f32,
@@ -41,6 +42,8 @@ pub(crate) struct Size {
     square: Vec<f32>,
     pub(super) bound: Vec<f32>,
     often: Vec<f32>,
+    /// Windows that were taken in as usual.
+    seen: f64,
     /// By half a window's width: what was found last, as half a window's length and index.
     last: Vec<(u64, usize)>,
     half: (u64, usize),
@@ -79,6 +82,7 @@ impl Size {
         let (cells, limit) = ((frames * width) as f32, excess_at(values, false_per_hour / (windows * OVERLAP)) as f32);
         Some(Self {
             length: 0,
+            stride,
             wide,
             cells,
             values: values as f32,
@@ -88,13 +92,14 @@ impl Size {
             square: vec![0.0; places],
             bound: vec![cells * (1.0 + limit); places],
             often: vec![0.0; places],
+            seen: 0.0,
             last: vec![(u64::MAX, 0); places / (wide / 2).max(1) + 1],
             half: ((steps / 2).max(1) as u64, (wide / 2).max(1)),
         })
     }
 
     /// The same for windows of the length with index `length`, where the cells that are summed are means of several.
-    pub(super) fn of_means(mut self, length: usize, scale: f32) -> Self {
+    pub(crate) fn of_means(mut self, length: usize, scale: f32) -> Self {
         self.length = length;
         self.cells *= scale;
         self.bound.iter_mut().for_each(|b| *b *= scale);
@@ -111,12 +116,12 @@ impl Size {
         self.last.fill((u64::MAX, 0));
     }
 
-    /// Adds the places that are hot and no less than those beside them, the clearest of half a window's length and
+    /// Adds the places of `prefix` that are hot and no less than those beside them, the clearest of half a window's length and
     /// width: a large emission makes many windows hot. Gives how many found no room.
     pub(crate) fn find_hot(&mut self, prefix: &[f32], size: usize, end: u64, hot: &mut Vec<Window>) -> u64 {
         let wide = self.wide;
         let sums = || prefix[wide..].iter().zip(prefix).map(|(high, low)| high - low);
-        if !sums().zip(&self.bound).fold(false, |any, (sum, bound)| any | (sum > *bound)) {
+        if sums().zip(&self.bound).fold(0, |any, (sum, bound)| any | u32::from(sum > *bound)) == 0 {
             return 0;
         }
         let (mut before, mut overlooked) = (0.0, 0);
@@ -144,8 +149,10 @@ impl Size {
         overlooked
     }
 
-    /// Takes a window in as usual, of which there is one `every_s`, `seen_s` after the first.
-    pub(crate) fn follow(&mut self, prefix: &[f32], seen_s: f64, every_s: f64) {
+    /// Takes a window in as usual, of which there is one `every_s`.
+    pub(crate) fn follow(&mut self, prefix: &[f32], every_s: f64) {
+        self.seen += 1.0;
+        let seen_s = self.seen * every_s;
         let weight = (every_s / (0.5 * (seen_s + FLOOR_S)).min(USUAL_S)).min(1.0) as f32;
         let error = FLOOR_ERROR / (1.0 + seen_s / FLOOR_S) as f32;
         let scale = 1.0 / self.cells;
