@@ -14,8 +14,9 @@ use cellwarden_detect::floor::FloorTracker;
 use cellwarden_detect::gate::PreambleGate;
 use cellwarden_detect::grid::GridSearch;
 use cellwarden_detect::pulse::PulseSearch;
-use cellwarden_detect::segment::Segmenter;
+use cellwarden_detect::segment::{HeldRows, Segmenter};
 use cellwarden_detect::spectrum::PowerSpectrum;
+use cellwarden_detect::steps::StepSums;
 use cellwarden_detect::{DetectConfig, Detector};
 use cellwarden_types::SampleFormat;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -76,34 +77,50 @@ fn stages(c: &mut Criterion) {
     for (name, rows) in [("segmentation, quiet", &quiet_rows), ("segmentation, busy", &busy_rows)] {
         group.bench_function(name, |b| {
             b.iter_batched_ref(
-                || (Segmenter::new(geometry, RATE_HZ, 897.5e6, &DetectConfig::default()), Vec::new()),
-                |(segmenter, out)| segmenter.process(rows, floor.floor(), out),
+                || {
+                    let mut segmenter = Segmenter::new(geometry, RATE_HZ, 897.5e6, &DetectConfig::default());
+                    segmenter.room(rows.len() / n).copy_from_slice(rows);
+                    (segmenter, Vec::new())
+                },
+                |(segmenter, out)| segmenter.process(floor.floor(), out),
                 BatchSize::LargeInput,
             );
         });
     }
     // Each goes on with the same rows: what is usual is learned, as in a stream that has run for a while.
     for (name, rows) in [("quiet", &quiet_rows), ("busy", &busy_rows)] {
-        let mut grid = GridSearch::new(geometry, RATE_HZ, 897.5e6);
-        let mut pulses = PulseSearch::new(geometry, RATE_HZ, 897.5e6).expect("invariant: a sounding fits into 20 MHz");
-        let mut gate = PreambleGate::new(geometry, RATE_HZ).expect("invariant: a preamble fits into 20 MHz");
-        let (mut segments, mut hints) = (Vec::new(), Vec::new());
-        group.bench_function(format!("grid of faint blocks, {name}"), |b| {
+        let mut steps = StepSums::new(geometry, RATE_HZ);
+        let mut grid = GridSearch::new(&steps, geometry, RATE_HZ, 897.5e6);
+        let mut pulses =
+            PulseSearch::new(&steps, geometry, RATE_HZ, 897.5e6).expect("invariant: a sounding fits into 20 MHz");
+        let mut gate = PreambleGate::new(&steps, geometry, RATE_HZ).expect("invariant: a preamble fits into 20 MHz");
+        let (mut room, mut segments, mut hints) = (Vec::new(), Vec::new(), Vec::new());
+        group.bench_function(format!("steps for all that is faint, {name}"), |b| {
+            b.iter(|| {
+                room.clear();
+                steps.take(black_box(rows), floor.floor(), &mut room);
+            });
+        });
+        // With the steps, which it keeps; the others share them.
+        let mut own = StepSums::new(geometry, RATE_HZ);
+        group.bench_function(format!("steps and grid of faint blocks, {name}"), |b| {
             b.iter(|| {
                 segments.clear();
-                grid.process(black_box(rows), floor.floor(), 0, u64::MAX, &mut segments);
+                own.take(black_box(rows), floor.floor(), grid.room());
+                grid.process(&own, floor.floor(), 0, u64::MAX, &mut segments);
             });
         });
         group.bench_function(format!("faint pulses, {name}"), |b| {
             b.iter(|| {
                 segments.clear();
-                pulses.process(black_box(rows), floor.floor(), &mut segments);
+                let held = HeldRows { rows: black_box(rows), first: 0 };
+                pulses.process(black_box(&steps), held, floor.floor(), &mut segments);
             });
         });
         group.bench_function(format!("gate of preambles, {name}"), |b| {
             b.iter(|| {
                 hints.clear();
-                gate.process(black_box(rows), floor.floor(), &mut hints);
+                gate.process(black_box(&steps), &mut hints);
             });
         });
     }
@@ -114,7 +131,11 @@ fn whole(c: &mut Criterion) {
     let second = RATE_HZ as usize;
     let mut group = c.benchmark_group("whole path, one second at 20 Msps");
     group.throughput(Throughput::Elements(second as u64)).measurement_time(Duration::from_secs(5)).sample_size(10);
-    for (name, busy) in [("quiet", false), ("busy: segmentation and classification", true)] {
+    for (name, busy, grid) in [
+        ("quiet", false, true),
+        ("quiet, without the grid of faint blocks", false, false),
+        ("busy: segmentation and classification", true, true),
+    ] {
         let bytes = signal(second, busy, 3);
         group.bench_function(name, |b| {
             b.iter_batched_ref(
@@ -124,7 +145,11 @@ fn whole(c: &mut Criterion) {
                         .enumerate()
                         .map(|(i, part)| block(part.to_vec(), (i * 65_536) as u64))
                         .collect();
-                    (Detector::new("bench".into(), DetectConfig::default()), blocks, Vec::new())
+                    (
+                        Detector::new("bench".into(), DetectConfig { grid, ..DetectConfig::default() }),
+                        blocks,
+                        Vec::new(),
+                    )
                 },
                 |(detector, blocks, out)| {
                     for block in blocks.iter() {

@@ -141,9 +141,6 @@ pub struct ListenArgs {
     /// out is counted
     #[arg(long, value_name = "CORES", default_value_t = 0.5, value_parser = cores)]
     pub search_cores: f64,
-    /// Look for faint PUSCH, PUCCH and SRS as well, by the energy of whole windows: costs a third more, and is being tried
-    #[arg(long)]
-    pub grid: bool,
 }
 
 fn cores(text: &str) -> Result<f64, String> {

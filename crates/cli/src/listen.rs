@@ -47,8 +47,8 @@ impl Listening {
             DepthArg::Live => Depth::Live,
             DepthArg::Full => Depth::Full,
         };
-        let (search_cores, grid) = (args.search_cores, args.grid);
-        let config = DetectConfig { depth, search_cores, grid, ..DetectConfig::default() };
+        let search_cores = args.search_cores;
+        let config = DetectConfig { depth, search_cores, ..DetectConfig::default() };
         let config_sha256 = config_hash(&config, site_text.as_deref())?;
         Ok(Self { site, site_text, config, config_sha256, args: args.clone(), live, began })
     }

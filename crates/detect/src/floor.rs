@@ -7,7 +7,7 @@
 //! on is no burst. The bias of the first quantile follows from the gamma distribution.
 
 /// Frames averaged before the quantile is taken.
-const GROUP: usize = 8;
+pub const GROUP: usize = 8;
 /// Which quantile of the averages, and the normal one that belongs to it. Where a base station itself sends for three quarters of
 /// the time, what is left of it decides.
 const QUANTILE: (f64, f64) = (0.3, -0.524_400_5);
@@ -93,6 +93,11 @@ impl FloorTracker {
             let (_, value, _) = self.column.select_nth_unstable_by(rank, f32::total_cmp);
             self.floor[bin] = value.max(self.least);
         }
+    }
+
+    /// The last rows summed by [`GROUP`], `[groups][bins]`: those that were whole.
+    pub fn sums(&self) -> &[f32] {
+        &self.sums
     }
 
     /// Noise power density of each bin, in 1/Hz over full scale.

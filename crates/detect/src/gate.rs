@@ -3,7 +3,8 @@
 //! A preamble fills 1.05 MHz for 0.9 ms (TS 36.211 5.7): some 860 independent values, whose mean is known to 3.5 %. One at
 //! -5 dB raises it by a third, though hardly a cell stands out of the noise. So the mean over a window of that size is
 //! followed at every place of the band, against what it was there before: a floor that is a little wrong is so all the time.
-//! What stands out is a hint where to look, and proves nothing.
+//! What stands out is a hint where to look, and proves nothing. Windows begin at each step and each stride: a preamble loses
+//! 7 % of itself at worst.
 
 use crate::config::FrameGeometry;
 use crate::steps::{STEP_S, StepSums};
@@ -11,8 +12,6 @@ use crate::steps::{STEP_S, StepSums};
 /// Width of the 839 subcarriers, and length of the sequence without its prefix.
 const WIDTH_HZ: f64 = 839.0 * 1250.0;
 const LENGTH_S: f64 = 0.8e-3;
-/// Windows begin at each step, and this far apart in frequency: a preamble loses 7 % of itself at worst.
-const STEP_HZ: f64 = 60e3;
 /// Standard deviations over what is usual at a place that are worth a look. Noise passes 4 a hundred times a second on 20
 /// MHz, 4.5 ten times.
 const LEAST_SIGMAS: f32 = 4.5;
@@ -48,8 +47,8 @@ pub struct Hint {
 pub struct PreambleGate {
     bins: usize,
     bin_hz: f64,
-    sums_of_rows: StepSums,
-    /// Steps in a window.
+    /// Frames in a step, steps in a window.
+    step_frames: usize,
     window_steps: usize,
     /// Bins from one window to the next, strides in a window, and how many windows lie side by side.
     stride: usize,
@@ -57,16 +56,12 @@ pub struct PreambleGate {
     places: usize,
     /// Standard deviation of a window's mean in noise.
     sigma: f32,
-    /// By step, the oldest first: power over the floor of each bin, summed over the step's frames; the first is `first_step`.
-    steps: Vec<f32>,
-    first_step: u64,
     /// What is usual at each place, and of how many windows it is the mean.
     usual: Vec<f32>,
     seen: f64,
-    /// Of the window that is judged: power over the floor of each bin, its running sums by stride, and how much each place
-    /// is over what is usual.
-    columns: Vec<f32>,
-    sums: Vec<f64>,
+    /// Of the window that is judged: power over the floor, summed over its steps and from stride to stride, and how much each
+    /// place is over what is usual.
+    sums: Vec<f32>,
     over: Vec<f32>,
     found: Vec<(f32, u64, usize)>,
     /// What was hinted at last.
@@ -78,39 +73,34 @@ pub struct PreambleGate {
 }
 
 impl PreambleGate {
-    /// For rows of `geometry` at `rate_hz`; none where a preamble does not fit into the band.
-    pub fn new(geometry: FrameGeometry, rate_hz: f64) -> Option<Self> {
+    /// For the steps of rows of `geometry` at `rate_hz`; none where a preamble does not fit into the band.
+    pub fn new(steps: &StepSums, geometry: FrameGeometry, rate_hz: f64) -> Option<Self> {
         let bins = geometry.n_fft;
         let (bin_hz, frame_s) = (rate_hz / bins as f64, geometry.hop as f64 / rate_hz);
-        let stride = ((STEP_HZ / bin_hz) as usize).max(1);
-        let (wide, strides) = ((WIDTH_HZ / bin_hz) as usize / stride, bins / stride);
+        let (stride, strides) = (steps.stride(), steps.strides());
+        let wide = (WIDTH_HZ / bin_hz) as usize / stride;
         if wide < PARTS || wide > strides {
             return None;
         }
-        let sums_of_rows = StepSums::new(bins, frame_s);
-        let step_frames = sums_of_rows.frames();
+        let step_frames = steps.frames();
         let window_steps = (LENGTH_S / (step_frames as f64 * frame_s)).round() as usize;
         let places = strides - wide + 1;
         // Independent values: what half-overlapping Hann windows leave of time and bandwidth.
         let values = (window_steps * step_frames) as f64 * frame_s * (wide * stride) as f64 * bin_hz * 0.97;
-        let most_steps = geometry.chunk_frames / step_frames + 2 + window_steps;
         Some(Self {
             bins,
             bin_hz,
-            sums_of_rows,
+            step_frames,
             window_steps,
             stride,
             wide,
             places,
             sigma: (1.0 / values.sqrt()) as f32,
-            steps: Vec::with_capacity(most_steps * bins),
-            first_step: 0,
             usual: vec![0.0; places],
             seen: 0.0,
-            columns: vec![0.0; bins],
             sums: vec![0.0; strides + 1],
             over: vec![0.0; places],
-            found: Vec::with_capacity(4096),
+            found: Vec::with_capacity(8192),
             last: Vec::with_capacity(2 * LOOKS_SAVED),
             looks: 0,
             passed_over: Vec::with_capacity(PASSED_OVER_MOST),
@@ -125,58 +115,38 @@ impl PreambleGate {
 
     /// Frames in a window.
     pub fn window_frames(&self) -> usize {
-        self.window_steps * self.sums_of_rows.frames()
+        self.window_steps * self.step_frames
     }
 
     /// Begins anew with frame 0: something is missing before it. What is usual stays.
     pub fn begin(&mut self) {
-        self.steps.clear();
-        self.sums_of_rows.begin();
-        self.first_step = 0;
         self.last.clear();
     }
 
-    /// Takes the next rows, `[frames][bins]`, and adds the places that are worth a look.
-    pub fn process(&mut self, rows: &[f32], floor: &[f32], out: &mut Vec<Hint>) {
-        self.sums_of_rows.take(rows, floor, (1.0, f32::INFINITY), &mut self.steps);
-        let windows = (self.steps.len() / self.bins + 1).saturating_sub(self.window_steps);
+    /// Takes what the last rows gave, and adds the places that are worth a look.
+    pub fn process(&mut self, steps: &StepSums, out: &mut Vec<Hint>) {
         self.found.clear();
-        for window in 0..windows {
-            self.judge(window);
+        let (new, length) = (steps.new_steps(), self.window_steps as u64);
+        for step in new.clone() {
+            let Some(first) = (step + 1).checked_sub(length) else { continue };
+            if step == new.start || first == 0 {
+                // Summed anew once a chunk: a running sum keeps the rounding of what was strong.
+                self.sums.fill(0.0);
+                for at in first..=step {
+                    self.sums.iter_mut().zip(steps.line(at)).for_each(|(s, p)| *s += p);
+                }
+            } else {
+                let edges = steps.line(step).iter().zip(steps.line(first - 1));
+                self.sums.iter_mut().zip(edges).for_each(|(s, (new, old))| *s += new - old);
+            }
+            self.judge(first);
         }
         self.choose(out);
-        self.steps.drain(..windows * self.bins);
-        self.first_step += windows as u64;
     }
 
-    /// Power over the floor of the window that begins at `window`: running sums over the bins.
-    fn sum(&mut self, window: usize) {
-        let bins = self.bins;
-        let (past, rows) = self.steps.split_at(window * bins);
-        let rows = &rows[..self.window_steps * bins];
-        match past.rchunks_exact(bins).next() {
-            // The first of a chunk is summed anew: a running sum keeps the rounding of what was strong.
-            None => {
-                self.columns.fill(0.0);
-                for step in rows.chunks_exact(bins) {
-                    self.columns.iter_mut().zip(step).for_each(|(c, p)| *c += p);
-                }
-            }
-            Some(old) => {
-                let new = &rows[rows.len() - bins..];
-                self.columns.iter_mut().zip(new.iter().zip(old)).for_each(|(c, (new, old))| *c += new - old);
-            }
-        }
-        let mut sum = 0.0;
-        for (s, stride) in self.sums[1..].iter_mut().zip(self.columns.chunks_exact(self.stride)) {
-            sum += f64::from(stride.iter().sum::<f32>());
-            *s = sum;
-        }
-    }
-
-    fn judge(&mut self, window: usize) {
-        self.sum(window);
-        let scale = 1.0 / (self.wide * self.stride * self.window_frames()) as f64;
+    /// The windows that begin with step `first`.
+    fn judge(&mut self, first: u64) {
+        let scale = 1.0 / (self.wide * self.stride * self.window_steps) as f32;
         let floor_windows = FLOOR_S / STEP_S;
         self.seen = (self.seen + 1.0).min(USUAL_S / STEP_S);
         let weight = (1.0 / (self.seen + floor_windows)) as f32;
@@ -184,7 +154,7 @@ impl PreambleGate {
         let mut clearest = f32::NEG_INFINITY;
         let edges = self.sums[self.wide..].iter().zip(&self.sums);
         for ((over, usual), (high, low)) in self.over.iter_mut().zip(&mut self.usual).zip(edges) {
-            *over = ((high - low) * scale) as f32 - 1.0 - *usual;
+            *over = (high - low) * scale - 1.0 - *usual;
             clearest = clearest.max(*over);
             *usual += weight * over.clamp(-most, most);
         }
@@ -196,20 +166,20 @@ impl PreambleGate {
             if over <= LEAST_SIGMAS * self.sigma || self.found.len() == self.found.capacity() {
                 continue;
             }
-            let excess = ((self.sums[place + self.wide] - self.sums[place]) * scale) as f32 - 1.0;
+            let excess = (self.sums[place + self.wide] - self.sums[place]) * scale - 1.0;
             if excess < MOST_EXCESS && self.is_spread(place, excess, scale) {
-                self.found.push((over / self.sigma, self.first_step + window as u64, place));
+                self.found.push((over / self.sigma, first, place));
             }
         }
     }
 
     /// Whether no part of the window holds most of what is over the noise.
-    fn is_spread(&self, first: usize, excess: f32, scale: f64) -> bool {
+    fn is_spread(&self, first: usize, excess: f32, scale: f32) -> bool {
         let edge = |i: usize| first + i * self.wide / PARTS;
         let slack = 3.0 * self.sigma * (2.0 / PARTS as f32).sqrt();
         (0..PARTS - 1).all(|i| {
             let sum = self.sums[edge(i + 2)] - self.sums[edge(i)];
-            let part = (sum * scale) as f32 - (edge(i + 2) - edge(i)) as f32 / self.wide as f32;
+            let part = sum * scale - (edge(i + 2) - edge(i)) as f32 / self.wide as f32;
             part < MOST_SHARE * excess + slack
         })
     }
@@ -239,7 +209,7 @@ impl PreambleGate {
             self.last.push((step, place));
             let middle = (place * self.stride) as f64 + ((self.wide * self.stride) as f64 - 1.0) / 2.0;
             out.push(Hint {
-                frame: step * self.sums_of_rows.frames() as u64,
+                frame: step * self.step_frames as u64,
                 offset_hz: (middle - (self.bins / 2) as f64) * self.bin_hz,
                 sigmas,
             });
@@ -267,7 +237,8 @@ mod tests {
     #[test]
     fn noise_gives_few_hints_and_a_faint_block_of_its_size_one() {
         let (geometry, mut rng) = (geometry(), ChaCha8Rng::seed_from_u64(3));
-        let mut gate = PreambleGate::new(geometry, RATE_HZ).unwrap();
+        let mut steps = StepSums::new(geometry, RATE_HZ);
+        let mut gate = PreambleGate::new(&steps, geometry, RATE_HZ).unwrap();
         // A floor that is 5 % too low.
         let floor = vec![0.95; geometry.n_fft];
         let (mut hints, mut found, mut all) = (Vec::new(), 0, 0);
@@ -281,7 +252,8 @@ mod tests {
                 }
             }
             hints.clear();
-            gate.process(&rows, &floor, &mut hints);
+            steps.take(&rows, &floor, &mut Vec::new());
+            gate.process(&steps, &mut hints);
             let begin = chunk as u64 * geometry.chunk_frames as u64 + 300;
             let hz = (126.5 - 256.0) * RATE_HZ / geometry.n_fft as f64;
             let right = |h: &Hint| h.frame.abs_diff(begin) <= 12 && (h.offset_hz - hz).abs() < 150e3;
@@ -296,7 +268,8 @@ mod tests {
     #[test]
     fn what_is_beyond_the_budget_is_counted() {
         let (geometry, mut rng) = (geometry(), ChaCha8Rng::seed_from_u64(5));
-        let mut gate = PreambleGate::new(geometry, RATE_HZ).unwrap();
+        let mut steps = StepSums::new(geometry, RATE_HZ);
+        let mut gate = PreambleGate::new(&steps, geometry, RATE_HZ).unwrap();
         let (floor, mut hints) = (vec![1.0; geometry.n_fft], Vec::new());
         for chunk in 0..20 {
             let mut rows = noise_rows(&mut rng, geometry.chunk_frames, geometry.n_fft);
@@ -306,7 +279,8 @@ mod tests {
                     row[low..low + 54].iter_mut().for_each(|p| *p *= 1.8);
                 }
             }
-            gate.process(&rows, &floor, &mut hints);
+            steps.take(&rows, &floor, &mut Vec::new());
+            gate.process(&steps, &mut hints);
         }
         let sent = 17 * 3 * (geometry.chunk_frames / 45) as u64;
         let all = hints.len() as u64 + gate.skipped();
@@ -317,17 +291,20 @@ mod tests {
     #[test]
     fn one_strong_part_is_no_preamble() {
         let (geometry, mut rng) = (geometry(), ChaCha8Rng::seed_from_u64(4));
-        let mut gate = PreambleGate::new(geometry, RATE_HZ).unwrap();
+        let mut steps = StepSums::new(geometry, RATE_HZ);
+        let mut gate = PreambleGate::new(&steps, geometry, RATE_HZ).unwrap();
         let (floor, mut hints) = (vec![1.0; geometry.n_fft], Vec::new());
         for _ in 0..20 {
             let mut rows = noise_rows(&mut rng, geometry.chunk_frames, geometry.n_fft);
             for row in rows.chunks_exact_mut(geometry.n_fft).skip(300).take(40) {
                 row[100..109].iter_mut().for_each(|p| *p *= 4.0);
             }
-            gate.process(&rows, &floor, &mut hints);
+            steps.take(&rows, &floor, &mut Vec::new());
+            gate.process(&steps, &mut hints);
         }
         // One of 13 deviations a chunk, without the test of its parts.
         assert!(hints.len() <= 60 && hints.iter().all(|h| h.sigmas < 9.0), "{hints:?}");
-        assert!(PreambleGate::new(FrameGeometry::for_rate(1e6), 1e6).is_none());
+        let narrow = FrameGeometry::for_rate(1e6);
+        assert!(PreambleGate::new(&StepSums::new(narrow, 1e6), narrow, 1e6).is_none());
     }
 }

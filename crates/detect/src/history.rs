@@ -66,7 +66,6 @@ pub struct TileRing {
     /// Sample index of the middle of each row.
     at: VecDeque<u64>,
     capacity: usize,
-    mean: Vec<f32>,
 }
 
 /// What a [`TileRing`] knows about a band over a time.
@@ -80,7 +79,7 @@ pub struct TileLevel {
 
 impl TileRing {
     /// Frames in a tile.
-    pub const FRAMES: usize = 8;
+    pub const FRAMES: usize = crate::floor::GROUP;
 
     /// A ring of `capacity` rows of `bins` bins.
     pub fn new(bins: usize, capacity: usize) -> Self {
@@ -89,7 +88,6 @@ impl TileRing {
             rows: VecDeque::with_capacity(bins * capacity),
             at: VecDeque::with_capacity(capacity),
             capacity: capacity.max(1),
-            mean: vec![0.0; bins],
         }
     }
 
@@ -99,20 +97,15 @@ impl TileRing {
         self.at.clear();
     }
 
-    /// Adds rows of frames, `[frames][bins]`; frame 0's middle is sample `first_middle`.
-    pub fn push(&mut self, rows: &[f32], first_middle: u64, hop: usize) {
-        for (i, tile) in rows.chunks_exact(self.bins * Self::FRAMES).enumerate() {
+    /// Adds tiles of [`FRAMES`](Self::FRAMES) rows summed, `[tiles][bins]`; the middle of the first one's first frame is sample
+    /// `first_middle`.
+    pub fn push(&mut self, sums: &[f32], first_middle: u64, hop: usize) {
+        for (i, sum) in sums.chunks_exact(self.bins).enumerate() {
             if self.at.len() == self.capacity {
                 self.at.pop_front();
                 self.rows.drain(..self.bins);
             }
-            self.mean.fill(0.0);
-            for row in tile.chunks_exact(self.bins) {
-                for (m, &p) in self.mean.iter_mut().zip(row) {
-                    *m += p / Self::FRAMES as f32;
-                }
-            }
-            self.rows.extend(&self.mean);
+            self.rows.extend(sum.iter().map(|s| s / Self::FRAMES as f32));
             self.at.push_back(first_middle + (i * Self::FRAMES * hop + (Self::FRAMES - 1) * hop / 2) as u64);
         }
     }
@@ -162,7 +155,7 @@ mod tests {
     #[test]
     fn tiles_answer_by_time_and_band() {
         let mut ring = TileRing::new(2, 2);
-        let row = |a: f32, b: f32| [a, b].repeat(8);
+        let row = |a: f32, b: f32| [8.0 * a, 8.0 * b];
         for (i, rows) in [row(9.0, 9.0), row(1.0, 2.0), row(3.0, 4.0)].iter().enumerate() {
             ring.push(rows, i as u64 * 80, 10);
         }

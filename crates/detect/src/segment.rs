@@ -58,6 +58,28 @@ impl Segment {
     }
 }
 
+/// Rows of the last frames.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldRows<'a> {
+    /// `[frames][bins]`, the oldest first.
+    pub rows: &'a [f32],
+    /// The frame of the first row.
+    pub first: u64,
+}
+
+impl<'a> HeldRows<'a> {
+    /// The frame behind the last.
+    pub fn end(&self, bins: usize) -> u64 {
+        self.first + (self.rows.len() / bins) as u64
+    }
+
+    /// A frame's row, if it is held.
+    pub fn row(&self, frame: u64, bins: usize) -> Option<&'a [f32]> {
+        let at = usize::try_from(frame.checked_sub(self.first)?).ok()? * bins;
+        self.rows.get(at..at + bins)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Run {
     low: usize,
@@ -85,8 +107,9 @@ pub struct Segmenter {
     center_hz: f64,
     seed_ratio: f32,
     grow_ratio: f32,
-    /// Rows of the last frames and of this chunk; the first is frame `rows_first`.
+    /// Rows of the last frames and of this chunk, so many; the first is frame `rows_first`.
     rows: Vec<f32>,
+    held: usize,
     rows_first: u64,
     /// Next frame whose sum is to be judged.
     next: u64,
@@ -116,6 +139,7 @@ impl Segmenter {
             seed_ratio: config.seed_ratio,
             grow_ratio: config.grow_ratio,
             rows: Vec::with_capacity((keep + geometry.chunk_frames) * n),
+            held: 0,
             rows_first: 0,
             next: 0,
             tracks: Vec::with_capacity(256),
@@ -132,21 +156,37 @@ impl Segmenter {
         }
     }
 
-    /// Takes the next chunk of rows, `[frames][bins]`, and adds the regions that ended in it.
-    pub fn process(&mut self, rows: &[f32], floor: &[f32], out: &mut Vec<Segment>) {
+    /// Where the next `frames` rows are to be written, `[frames][bins]`: whoever makes them need not copy them.
+    pub fn room(&mut self, frames: usize) -> &mut [f32] {
         let n = self.geometry.n_fft;
         let keep = (KEEP_S * self.rate_hz / self.geometry.hop as f64) as usize;
-        let held = self.rows.len() / n;
-        if held > keep {
-            self.rows.drain(..(held - keep) * n);
-            self.rows_first += (held - keep) as u64;
+        if self.held > keep {
+            self.rows.copy_within((self.held - keep) * n..self.held * n, 0);
+            self.rows_first += (self.held - keep) as u64;
+            self.held = keep;
         }
-        self.rows.extend_from_slice(rows);
+        let from = self.held * n;
+        self.held += frames;
+        if self.rows.len() < self.held * n {
+            self.rows.resize(self.held * n, 0.0);
+        }
+        &mut self.rows[from..self.held * n]
+    }
+
+    /// The last `frames` rows.
+    pub fn last(&self, frames: usize) -> &[f32] {
+        let n = self.geometry.n_fft;
+        &self.rows[(self.held - frames) * n..self.held * n]
+    }
+
+    /// Takes the rows that were written, and adds the regions that ended in them.
+    pub fn process(&mut self, floor: &[f32], out: &mut Vec<Segment>) {
+        let n = self.geometry.n_fft;
         for (k, g) in self.grow.iter_mut().enumerate() {
             let near = floor[k.saturating_sub(1)] + floor[k] + floor[(k + 1).min(n - 1)];
             *g = near * SUM_FRAMES as f32;
         }
-        let end = self.rows_first + (self.rows.len() / n) as u64;
+        let end = self.rows_first + self.held as u64;
         while self.next + SUM_FRAMES as u64 <= end {
             self.judge_frame();
             self.next += 1;
@@ -154,6 +194,11 @@ impl Segmenter {
                 self.measure_ended(floor, out);
             }
         }
+    }
+
+    /// The rows of the last chunk, and of some time before.
+    pub fn held(&self) -> HeldRows<'_> {
+        HeldRows { rows: &self.rows[..self.held * self.geometry.n_fft], first: self.rows_first }
     }
 
     /// The first frame that may be part of a region that was not reported yet.
@@ -166,8 +211,7 @@ impl Segmenter {
     pub fn finish(&mut self, floor: &[f32], out: &mut Vec<Segment>) {
         self.ended.append(&mut self.tracks);
         self.measure_ended(floor, out);
-        self.rows.clear();
-        self.rows_first = 0;
+        (self.held, self.rows_first) = (0, 0);
         self.next = 0;
     }
 
@@ -328,7 +372,7 @@ impl Segmenter {
     /// Edges and level of a track, from the unsmoothed rows, and whether it is a glimpse.
     fn measure(&mut self, track: &Track, floor: &[f32]) -> Option<(Region, bool)> {
         let n = self.geometry.n_fft;
-        let held = self.rows_first..self.rows_first + (self.rows.len() / n) as u64;
+        let held = self.rows_first..self.rows_first + self.held as u64;
         // A sum that begins at frame f is centred on f + 1.5: the emission's core begins one later.
         let from = track.first.saturating_sub(EDGE_FRAMES).max(held.start);
         let to = (track.last + SUM_FRAMES as u64 + EDGE_FRAMES).min(held.end);
@@ -450,7 +494,8 @@ mod tests {
             let mut segmenter = Segmenter::new(geometry, RATE_HZ, CENTER_HZ, &DetectConfig::default());
             let mut found = Vec::new();
             for part in rows.chunks(chunk * n) {
-                segmenter.process(part, &floor, &mut found);
+                segmenter.room(part.len() / n).copy_from_slice(part);
+                segmenter.process(&floor, &mut found);
             }
             segmenter.finish(&floor, &mut found);
             let seconds = frames as f64 * geometry.hop as f64 / RATE_HZ;

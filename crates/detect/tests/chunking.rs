@@ -24,7 +24,7 @@ fn recording() -> Vec<u8> {
 fn detect(data: &[u8], cuts: &[usize], threads: usize) -> Vec<Burst> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
-        let mut detector = Detector::new("test".into(), DetectConfig { grid: true, ..DetectConfig::default() });
+        let mut detector = Detector::new("test".into(), DetectConfig::default());
         let (mut out, mut at, mut cuts) = (Vec::new(), 0, cuts.iter().cycle());
         let time = |at: usize| {
             let start: cellwarden_types::UtcNanos = "2026-03-01T06:00:00Z".parse().unwrap();

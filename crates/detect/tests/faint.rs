@@ -26,11 +26,6 @@ const TRIALS: usize = 60;
 const FOUND: f64 = 0.99;
 const REFUTED: f64 = 1e-6;
 
-/// A detector that looks at whole windows.
-fn grid() -> DetectConfig {
-    DetectConfig { grid: true, ..DetectConfig::default() }
-}
-
 /// A box in time and frequency.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
@@ -78,7 +73,7 @@ fn room(seed: u64) -> (Air, Vec<f64>) {
 
 /// Asserts that what was sent is found as `standard`, once each, and nothing else is.
 fn assert_found(air: &Air, sent: &[Sent], standard: Standard) {
-    let (_, bursts) = air.detect_with(grid());
+    let (_, bursts) = air.detect_with(DetectConfig::default());
     let found = sent.iter().filter(|s| bursts.iter().any(|b| b.standard == standard && s.is_found_by(b))).count();
     let bound = tail_bound(found, sent.len(), FOUND);
     assert!(bound > REFUTED, "{found} of {}: {bound:.1e}", sent.len());
@@ -135,13 +130,13 @@ fn soundings_of_20_blocks_are_found_and_proven_at_2_db() {
         })
         .collect();
     assert_found(&air, &sent, Standard::Lte);
-    let (_, bursts) = air.detect_with(grid());
+    let (_, bursts) = air.detect_with(DetectConfig::default());
     assert!(bursts.iter().filter(|b| b.standard == Standard::Lte).all(|b| b.kind == Kind::Srs), "{bursts:#?}");
 }
 
 #[test]
 fn two_seconds_of_noise_hold_nothing() {
-    let (_, bursts) = Air::noise(RATE_HZ, LTE_HZ, 2.0, 76).detect_with(grid());
+    let (_, bursts) = Air::noise(RATE_HZ, LTE_HZ, 2.0, 76).detect_with(DetectConfig::default());
     let unproven = bursts.iter().filter(|b| b.standard != Standard::Other).count();
     assert_eq!(unproven, 0, "{bursts:#?}");
 }
@@ -170,7 +165,7 @@ fn beside_a_strong_phone_a_faint_one_is_found_and_nothing_else() {
             sent.push(send(&mut air, start_s, burst, (first, count), snr_db));
         }
     }
-    let (_, bursts) = air.detect_with(grid());
+    let (_, bursts) = air.detect_with(DetectConfig::default());
     let faint: Vec<&Sent> = sent.iter().skip(1).step_by(2).collect();
     let found =
         faint.iter().filter(|s| bursts.iter().any(|b| b.standard == Standard::Unknown && s.is_found_by(b))).count();
@@ -191,7 +186,7 @@ fn what_is_always_on_is_no_burst() {
         send(&mut air, at_s, burst, (10, 2), 3.0);
         at_s += 1e-3 * if air.rng.random_bool(0.6) { 1.0 } else { 2.7 };
     }
-    let (_, bursts) = air.detect_with(grid());
+    let (_, bursts) = air.detect_with(DetectConfig::default());
     let late = bursts.iter().filter(|b| b.standard == Standard::Unknown && b.start_s > 1.5).count();
     let early = bursts.iter().filter(|b| b.standard == Standard::Unknown && b.start_s < 1.5).count();
     assert!(early > 20, "{early}");

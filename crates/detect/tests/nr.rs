@@ -93,7 +93,7 @@ fn b4_is_found_at_minus_4_db() {
         [(Spacing::Khz30, UNPAIRED_HZ, 401), (Spacing::Khz15, PAIRED_HZ, 402), (Spacing::Khz15, UNPAIRED_HZ, 403)]
     {
         let (air, sent) = preambles(NrPrachFormat::B4, spacing, center_hz, -4.0, seed);
-        let (rooted, named) = assert_found(&air, &sent, DetectConfig { grid: true, ..DetectConfig::default() }, 10.0);
+        let (rooted, named) = assert_found(&air, &sent, DetectConfig::default(), 10.0);
         assert!(rooted >= TRIALS - 2 && named >= TRIALS - 2, "{rooted} {named}");
     }
 }
@@ -257,7 +257,7 @@ fn samples_that_nobody_sends_do_no_harm() {
             _ => rng.random_range(-1e-3..1e-3),
         };
         block.bytes = (0..1_600_000).flat_map(|n| value(n).to_le_bytes()).collect();
-        let mut detector = Detector::new("test".into(), DetectConfig { grid: true, ..DetectConfig::default() });
+        let mut detector = Detector::new("test".into(), DetectConfig::default());
         let mut out = Vec::new();
         detector.process(&block, &mut out);
         detector.finish(&mut out);

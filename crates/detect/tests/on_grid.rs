@@ -10,7 +10,6 @@
 mod air;
 
 use air::{Air, tail_bound};
-use cellwarden_detect::DetectConfig;
 use cellwarden_sim::wave::{Wave, lte};
 use cellwarden_standards::lte as lte_tables;
 use cellwarden_types::{Burst, Kind, Standard};
@@ -75,7 +74,7 @@ fn pusch(air: &mut Air, blocks: (u16, u16)) -> lte::OfdmBurst {
 }
 
 fn bursts(air: &Air) -> Vec<Burst> {
-    air.detect_with(DetectConfig { grid: true, ..DetectConfig::default() }).1
+    air.detect().1
 }
 
 /// Of those that are found, the share that `kind` of LTE names; and the named ones' errors of start, in µs, the least first.

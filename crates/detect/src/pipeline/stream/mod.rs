@@ -31,6 +31,7 @@ use crate::pulse::PulseSearch;
 use crate::segment::{Segment, Segmenter};
 use crate::spectrum::PowerSpectrum;
 use crate::state::FloorState;
+use crate::steps::StepSums;
 use cellwarden_standards::band::{self, UplinkBand};
 use cellwarden_types::{Burst, Hertz, IqBlock, SampleFormat, Standard, UtcNanos, db};
 use neighbours::Neighbours;
@@ -71,11 +72,13 @@ pub(super) struct Stream {
     ring: SampleRing,
     tiles: TileRing,
     workers: Vec<PowerSpectrum>,
-    rows: Vec<f32>,
     floor: FloorTracker,
     noise: NoiseFloor,
     segmenter: Segmenter,
     pending: Vec<Segment>,
+    /// What the rows are summed to for all who seek what is faint; the steps' room where the grid has none.
+    steps: StepSums,
+    summed: Vec<f32>,
     /// Where a preamble may lie that no segment shows; none where none is sought.
     gate: Option<PreambleGate>,
     hints: Vec<Hint>,
@@ -137,6 +140,8 @@ impl Stream {
         if let Some(known) = remembered.iter().find(|f| f.fits(block.center, block.rate, n)) {
             floor.restore(&known.density);
         }
+        let steps = StepSums::new(geometry, rate);
+        let step_frames = steps.frames();
         let has_grid = config.grid && config.depth != Depth::Energy;
         let reach_hz = rate / 2.0;
         let is_inside = |b: &LearnedPrach| (b.center_hz - center).abs() < reach_hz;
@@ -156,12 +161,11 @@ impl Stream {
             ring: SampleRing::new(block.format, block.start.0, ((HELD_S + INCOMING_S) * rate) as usize),
             tiles: TileRing::new(n, (config.tile_history_s / tile_s) as usize),
             workers: vec![PowerSpectrum::new(n, rate); TASKS],
-            rows: Vec::with_capacity(geometry.chunk_frames * n),
             floor,
             noise: NoiseFloor { center_hz: center, rate_hz: rate, density: vec![0.0; n] },
             segmenter: Segmenter::new(geometry, rate, center, config),
             pending: Vec::with_capacity(256),
-            gate: if config.depth == Depth::Energy { None } else { PreambleGate::new(geometry, rate) },
+            gate: if config.depth == Depth::Energy { None } else { PreambleGate::new(&steps, geometry, rate) },
             hints: Vec::with_capacity(16),
             faint: Vec::with_capacity(64),
             deep: if config.depth == Depth::Full { DeepSearch::new(rate) } else { None },
@@ -170,8 +174,10 @@ impl Stream {
             occasions_next: 0,
             neighbours: Neighbours::default(),
             places_skipped: 0,
-            grid: has_grid.then(|| GridSearch::new(geometry, rate, center)),
-            pulses: if has_grid { PulseSearch::new(geometry, rate, center) } else { None },
+            grid: has_grid.then(|| GridSearch::new(&steps, geometry, rate, center)),
+            pulses: if has_grid { PulseSearch::new(&steps, geometry, rate, center) } else { None },
+            steps,
+            summed: Vec::with_capacity((geometry.chunk_frames / step_frames + 2) * n),
             held: Vec::new(),
             classifiers: Classifiers {
                 gsm: GsmClassifier::new(rate, center),
@@ -231,6 +237,7 @@ impl Stream {
         self.frames_done = 0;
         self.is_at_rest = false;
         self.ring.begin_at(block.start.0);
+        self.steps.begin();
         self.gate.iter_mut().for_each(PreambleGate::begin);
         self.grid.iter_mut().for_each(GridSearch::begin);
         self.pulses.iter_mut().for_each(PulseSearch::begin);

@@ -2,6 +2,8 @@
 
 use super::{Faint, Stream};
 use crate::gate::Hint;
+use crate::grid::GridSearch;
+use crate::history::TileRing;
 use crate::pipeline::StageCosts;
 use crate::spectrum::PowerSpectrum;
 use rayon::prelude::*;
@@ -19,7 +21,7 @@ impl Stream {
         let size = self.format.bytes_per_sample();
         let from = self.frame_start(self.frames_done);
         let bytes = self.ring.slice(from, from + ((frames - 1) * hop + n) as u64);
-        self.rows.resize(frames * n, 0.0);
+        let made = self.segmenter.room(frames);
         let task = frames.div_ceil(TASKS);
         let format = self.format;
         let make = |(index, (rows, worker)): (usize, (&mut [f32], &mut PowerSpectrum))| {
@@ -29,34 +31,48 @@ impl Stream {
             }
         };
         if rayon::current_num_threads() > 1 {
-            self.rows.par_chunks_mut(task * n).zip(self.workers.par_iter_mut()).enumerate().for_each(make);
+            made.par_chunks_mut(task * n).zip(self.workers.par_iter_mut()).enumerate().for_each(make);
         } else {
-            self.rows.chunks_mut(task * n).zip(self.workers.iter_mut()).enumerate().for_each(make);
+            made.chunks_mut(task * n).zip(self.workers.iter_mut()).enumerate().for_each(make);
         }
         let made = Instant::now();
         costs.spectrum += made - began;
-        self.tiles.push(&self.rows, from + (n / 2) as u64, hop);
-        self.floor.update(&self.rows);
+        self.floor.update(self.segmenter.last(frames));
+        if frames >= TileRing::FRAMES {
+            self.tiles.push(self.floor.sums(), from + (n / 2) as u64, hop);
+        }
         self.noise.density.copy_from_slice(self.floor.floor());
         let floored = Instant::now();
         costs.floor += floored - made;
         let before = self.pending.len();
-        self.segmenter.process(&self.rows, self.floor.floor(), &mut self.pending);
-        if let Some(pulses) = &mut self.pulses {
-            pulses.process(&self.rows, self.floor.floor(), &mut self.pending);
-        }
-        if let Some(grid) = &mut self.grid {
-            grid.process(&self.rows, self.floor.floor(), before, self.segmenter.open_since(), &mut self.pending);
-        }
-        self.follow_gate();
+        self.segmenter.process(self.floor.floor(), &mut self.pending);
+        self.find_faint(frames, before);
         costs.segment += floored.elapsed();
         self.frames_done += frames as u64;
+    }
+
+    /// What no few cells of the last `frames` rows show. Of the segments, those from `before` on ended in them.
+    fn find_faint(&mut self, frames: usize, before: usize) {
+        if self.gate.is_none() && self.grid.is_none() {
+            return;
+        }
+        let floor = self.floor.floor();
+        self.summed.clear();
+        let room = self.grid.as_mut().map_or(&mut self.summed, GridSearch::room);
+        self.steps.take(self.segmenter.last(frames), floor, room);
+        if let Some(pulses) = &mut self.pulses {
+            pulses.process(&self.steps, self.segmenter.held(), floor, &mut self.pending);
+        }
+        if let Some(grid) = &mut self.grid {
+            grid.process(&self.steps, floor, before, self.segmenter.open_since(), &mut self.pending);
+        }
+        self.follow_gate();
     }
 
     /// Where the gate says that a faint preamble may be.
     fn follow_gate(&mut self) {
         let Some(gate) = &mut self.gate else { return };
-        gate.process(&self.rows, self.floor.floor(), &mut self.hints);
+        gate.process(&self.steps, &mut self.hints);
         let hop = self.geometry.hop as u64;
         let count = gate.window_frames() as u64 * hop;
         // A frame speaks for the hop in its middle.

@@ -1,0 +1,70 @@
+//! The steps that are kept: a stream's last fourteen milliseconds, and areas of them.
+
+/// Steps kept behind a chunk.
+pub(super) const KEEP_STEPS: usize = 140;
+
+/// Steps and bins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Area {
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) low: usize,
+    pub(super) high: usize,
+}
+
+/// By step, the oldest first: mean power over the floor of each bin.
+#[derive(Debug)]
+pub(super) struct Past {
+    pub(super) bins: usize,
+    pub(super) steps: Vec<f32>,
+    /// The oldest step that is held.
+    pub(super) first: u64,
+}
+
+impl Past {
+    /// With room for so many steps more than are kept.
+    pub(super) fn new(bins: usize, chunk_steps: usize) -> Self {
+        Self { bins, steps: Vec::with_capacity((KEEP_STEPS + chunk_steps) * bins), first: 0 }
+    }
+
+    /// Begins anew with step 0.
+    pub(super) fn begin(&mut self) {
+        self.steps.clear();
+        self.first = 0;
+    }
+
+    /// The step behind the last.
+    pub(super) fn end(&self) -> u64 {
+        self.first + (self.steps.len() / self.bins) as u64
+    }
+
+    pub(super) fn step(&self, step: u64) -> &[f32] {
+        let at = (step - self.first) as usize * self.bins;
+        &self.steps[at..at + self.bins]
+    }
+
+    /// Lets go of all but the last.
+    pub(super) fn drop_old(&mut self) {
+        let held = self.steps.len() / self.bins;
+        if held > KEEP_STEPS {
+            self.steps.drain(..(held - KEEP_STEPS) * self.bins);
+            self.first += (held - KEEP_STEPS) as u64;
+        }
+    }
+
+    pub(super) fn mean(&self, area: Area) -> f32 {
+        let width = area.high - area.low;
+        let sum: f32 = (area.from..area.to).map(|s| self.step(s)[area.low..area.high].iter().sum::<f32>()).sum();
+        sum / (width as u64 * (area.to - area.from)) as f32
+    }
+
+    /// Puts what noise would be in place of an area.
+    pub(super) fn blank(&mut self, area: Area) {
+        let (bins, held) = (self.bins, (self.steps.len() / self.bins) as u64);
+        let from = area.from.saturating_sub(self.first).min(held) as usize;
+        let to = area.to.saturating_sub(self.first).min(held) as usize;
+        for row in self.steps[from * bins..to.max(from) * bins].chunks_exact_mut(bins) {
+            row[area.low..area.high].fill(1.0);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Windows of one size all over the band: which of them stand out, of noise and of what is usual at their place.
+
+use super::chance::{correlation, excess_at, independent};
+use std::cmp::Ordering;
+
+const BUDGET_HZ: f64 = 20e6;
+/// Windows overlap: so many times more are tried than there are independent ones, as far as chance is concerned. Measured:
+/// at ten thousand times the budget 30 s of noise at 10 Msps hold 298 boxes, 22 times those of independent windows.
+const OVERLAP: f64 = 25.0;
+/// A window's, above which the segmenter shows the emission.
+pub(crate) const MOST_RATIO: f32 = 10.0;
+/// What is usual at a place follows the last second; at the start, the later half of what there was.
+const USUAL_S: f64 = 1.0;
+/// The floor of the first chunks may be wrong by so much; after so many seconds, half of that is known to be usual.
+const FLOOR_ERROR: f32 = 0.08;
+const FLOOR_S: f64 = 0.05;
+/// It follows what is off by so many deviations below and above at the most, and is corrected for what noise loses by
+/// that: the mean of values that are cut so is lower. Bursts do not make themselves usual.
+const CLIP_SIGMAS: (f32, f32) = (2.0, 0.5);
+const CLIP_LOSS: f32 = 0.189;
+/// Share of the time above which what is over the noise is usual itself, and counts in how much the level there moves.
+const MOST_OFTEN: f32 = 0.4;
+
+/// Windows of one size.
+#[derive(Debug)]
+pub(crate) struct Size {
+    /// Which length.
+    pub(crate) length: usize,
+    /// Bins from place to place, and places in a window.
+    pub(crate) stride: usize,
+    pub(crate) wide: usize,
+    /// Cells in a window.
+    pub(super) cells: f32,
+    /// Independent values.
+    values: f32,
+    sigma: f32,
+    /// Excess over the noise that the budget allows.
+    limit: f32,
+    /// By place: excess that is usual, its mean square about that, the sum above which a window is hot, and how often
+    /// it is more than noise.
+    pub(crate) usual: Vec<f32>,
+    square: Vec<f32>,
+    pub(super) bound: Vec<f32>,
+    often: Vec<f32>,
+    /// Windows that were taken in as usual.
+    seen: f64,
+    /// By half a window's width: what was found last, as half a window's length and index.
+    last: Vec<(u64, usize)>,
+    half: (u64, usize),
+}
+
+/// A window that is hot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// Log likelihood of its level against the usual one.
+    gain: f32,
+    /// When it is: the step behind its last, of a pulse its first frame.
+    pub(crate) end: u64,
+    pub(crate) size: usize,
+    pub(crate) place: usize,
+}
+
+impl Window {
+    pub(crate) fn clearest_first(a: &Self, b: &Self) -> Ordering {
+        b.gain.total_cmp(&a.gain).then((a.end, a.size, a.place).cmp(&(b.end, b.size, b.place)))
+    }
+}
+
+impl Size {
+    /// For windows of so many times so many frames, and of `wide` of the `strides` strides of `stride` bins; none
+    /// where that is too wide. `false_per_hour` of them may be hot in noise on 20 MHz.
+    pub(crate) fn new(
+        (steps, step_frames, frame_s): (usize, usize, f64),
+        (wide, stride, strides, bin_hz): (usize, usize, usize, f64),
+        false_per_hour: f64,
+    ) -> Option<Self> {
+        let (frames, wide) = (steps * step_frames, wide.max(1));
+        let places = (strides + 1).checked_sub(wide).filter(|&p| p > 0)?;
+        let width = wide * stride;
+        let values = independent(&correlation(), frames, width);
+        let windows = 3600.0 / (frames as f64 * frame_s) * (BUDGET_HZ / (width as f64 * bin_hz));
+        let (cells, limit) = ((frames * width) as f32, excess_at(values, false_per_hour / (windows * OVERLAP)) as f32);
+        Some(Self {
+            length: 0,
+            stride,
+            wide,
+            cells,
+            values: values as f32,
+            sigma: (1.0 / values.sqrt()) as f32,
+            limit,
+            usual: vec![0.0; places],
+            square: vec![0.0; places],
+            bound: vec![cells * (1.0 + limit); places],
+            often: vec![0.0; places],
+            seen: 0.0,
+            last: vec![(u64::MAX, 0); places / (wide / 2).max(1) + 1],
+            half: ((steps / 2).max(1) as u64, (wide / 2).max(1)),
+        })
+    }
+
+    /// The same for windows of the length with index `length`, where the cells that are summed are means of several.
+    pub(crate) fn of_means(mut self, length: usize, scale: f32) -> Self {
+        self.length = length;
+        self.cells *= scale;
+        self.bound.iter_mut().for_each(|b| *b *= scale);
+        self
+    }
+
+    /// How much more the place's level moves than noise of one does.
+    fn scale(&self, place: usize) -> f32 {
+        (1.0 + self.usual[place]).max(self.square[place].sqrt() / self.sigma)
+    }
+
+    /// The windows that were found are not to be touched any more.
+    pub(crate) fn forget_last(&mut self) {
+        self.last.fill((u64::MAX, 0));
+    }
+
+    /// Adds the places of `prefix` that are hot and no less than those beside them, the clearest of half a window's length and
+    /// width: a large emission makes many windows hot. Gives how many found no room.
+    pub(crate) fn find_hot(&mut self, prefix: &[f32], size: usize, end: u64, hot: &mut Vec<Window>) -> u64 {
+        let wide = self.wide;
+        let sums = || prefix[wide..].iter().zip(prefix).map(|(high, low)| high - low);
+        if sums().zip(&self.bound).fold(0, |any, (sum, bound)| any | u32::from(sum > *bound)) == 0 {
+            return 0;
+        }
+        let (mut before, mut overlooked) = (0.0, 0);
+        for (place, sum) in sums().enumerate() {
+            let next = prefix.get(place + 1 + wide).map_or(0.0, |high| high - prefix[place + 1]);
+            if sum > self.bound[place] && sum >= before && sum > next && sum < MOST_RATIO * self.cells {
+                let ratio = sum / self.cells / (1.0 + self.usual[place]);
+                let values = self.values * ((1.0 + self.usual[place]) / self.scale(place)).powi(2);
+                let window = Window { gain: values * (ratio - 1.0 - ratio.ln()), end, size, place };
+                let (time, last) = (end / self.half.0, &mut self.last[place / self.half.1]);
+                if last.0 == time {
+                    let known = &mut hot[last.1];
+                    if window.gain > known.gain {
+                        *known = window;
+                    }
+                } else if hot.len() < hot.capacity() {
+                    *last = (time, hot.len());
+                    hot.push(window);
+                } else {
+                    overlooked += 1;
+                }
+            }
+            before = sum;
+        }
+        overlooked
+    }
+
+    /// Takes a window in as usual, of which there is one `every_s`.
+    pub(crate) fn follow(&mut self, prefix: &[f32], every_s: f64) {
+        self.seen += 1.0;
+        let seen_s = self.seen * every_s;
+        let weight = (every_s / (0.5 * (seen_s + FLOOR_S)).min(USUAL_S)).min(1.0) as f32;
+        let error = FLOOR_ERROR / (1.0 + seen_s / FLOOR_S) as f32;
+        let scale = 1.0 / self.cells;
+        let sums = prefix[self.wide..].iter().zip(prefix).map(|(high, low)| high - low);
+        let places = self.usual.iter_mut().zip(&mut self.square).zip(&mut self.bound).zip(&mut self.often);
+        for (sum, (((usual, square), bound), often)) in sums.zip(places) {
+            let off = sum * scale - 1.0 - *usual;
+            let noise = self.sigma * (1.0 + *usual);
+            let deviation = square.sqrt().max(noise);
+            let is_over = off > self.limit * (1.0 + *usual);
+            *often += weight * (f32::from(u8::from(is_over)) - *often);
+            let (least, most) = (-CLIP_SIGMAS.0 * deviation, CLIP_SIGMAS.1 * deviation);
+            // What is below tells how much noise moves, unless more than noise is usual.
+            let (below, within) = (off.max(least).min(0.0), off.max(least).min(-least));
+            let moved = if *often < MOST_OFTEN { 2.0 * below * below } else { within * within };
+            *square += weight * (moved - *square);
+            *usual += weight * (off.max(least).min(most) + CLIP_LOSS * noise);
+            let moves = (1.0 + *usual).max(square.sqrt() / self.sigma);
+            *bound = self.cells * (1.0 + *usual + self.limit * moves + error);
+        }
+    }
+}
