@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// Roots of a base station's 64 preambles: one a root at the most (TS 36.211 5.7.2).
 const ROOTS_MOST: usize = 64;
+/// An occasion is none where another was used by so many times as many.
+const MISTAKEN: u32 = 25;
 /// Places this far apart are two: a preamble's place is known to some subcarriers.
 const SAME_PLACE_HZ: f64 = 90e3;
 /// What a preamble's start varies by, one standard deviation: distances within a prison.
@@ -203,10 +205,13 @@ impl LearnedPrach {
         (0..total).map(|i| PRACH_ROOTS_839[(first + count - slack + i) % count]).collect()
     }
 
-    /// Whether a preamble may be sent at a subframe: one was, in this frame or the other of two.
+    /// Whether a preamble may be sent at a subframe: one was, in this frame or the other of two; but of many hardly one alone, which
+    /// was a faint one's mistake.
     pub fn is_occasion(&self, subframe: usize) -> bool {
         let frame = SUBFRAMES / 2;
-        self.subframes[subframe % SUBFRAMES] > 0 || self.subframes[(subframe + frame) % SUBFRAMES] > 0
+        let heard = |s: usize| self.subframes[s % SUBFRAMES].saturating_add(self.subframes[(s + frame) % SUBFRAMES]);
+        let most = (0..frame).map(heard).max().unwrap_or(0);
+        heard(subframe) > most / MISTAKEN
     }
 
     /// Subframes a second at which a preamble may be sent.
