@@ -1,5 +1,6 @@
 //! The classifiers, one standard a file, behind one plain seam: [`Classifier`](crate::candidate::Classifier).
 
+pub mod budget;
 pub mod gsm;
 pub mod leftover;
 pub mod lte;

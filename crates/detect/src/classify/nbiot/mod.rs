@@ -9,6 +9,7 @@ mod preamble;
 mod tone;
 
 use crate::candidate::{NoiseFloor, Proposal, Region, Snippet};
+use crate::classify::budget::Budget;
 use crate::classify::lte::shared::SharedChannelClassifier;
 use crate::classify::prefix::best_fit;
 use cellwarden_standards::band;
@@ -21,11 +22,14 @@ use num_complex::Complex32;
 /// A piece is asked from this length on, to what the segmenter cuts, up to this width, and from this level on. One tone that is
 /// strong is seen four bins wide.
 const LENGTH_S: std::ops::Range<f64> = 1.9e-3..11e-3;
-const MOST_HZ: f64 = 165e3;
+const MOST_HZ: f64 = 135e3;
 const LEAST_SNR_DB: f64 = 8.0;
 /// Where so many were something else within so long, nothing is asked: what is always on must not cost for ever.
 const AGAIN_S: f64 = 0.5;
 const TRIES: usize = 3;
+/// And so many in vain in a second altogether: a window of 12.8 ms takes as long.
+const IN_VAIN_PER_S: f64 = 8.0;
+const IN_VAIN_MOST: f64 = 16.0;
 const PLACES_MOST: usize = 64;
 /// Chance that what has no prefix passes as a few subcarriers.
 const PASS: f64 = 1e-5;
@@ -37,12 +41,20 @@ const MOST_OFF_GRID: f64 = 0.5;
 const TOGETHER: usize = 16;
 
 /// Judges narrow regions of one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct NarrowClassifier {
     y: Vec<Complex32>,
     scratch: tone::Scratch,
     /// Places that were something else: edges, and until when.
     others: Vec<(f64, f64, f64)>,
+    budget: Budget,
+}
+
+impl Default for NarrowClassifier {
+    fn default() -> Self {
+        let budget = Budget::new(IN_VAIN_PER_S, IN_VAIN_MOST);
+        Self { y: Vec::new(), scratch: tone::Scratch::default(), others: Vec::new(), budget }
+    }
 }
 
 impl NarrowClassifier {
@@ -65,7 +77,13 @@ impl NarrowClassifier {
         if self.others.iter().filter(|o| o.0 < middle && middle < o.1).count() >= TRIES {
             return None;
         }
+        if !self.budget.allows(start_s) {
+            return None;
+        }
         let found = self.judge(shared, region, snippet, floor);
+        if found.is_none() {
+            self.budget.spend();
+        }
         if found.is_none() && self.others.len() < PLACES_MOST {
             self.others.push((region.low_hz, region.high_hz, start_s + AGAIN_S));
         }

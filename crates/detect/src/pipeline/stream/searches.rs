@@ -3,7 +3,7 @@
 use super::{Classifiers, Faint, HELD_S, Stream};
 use crate::candidate::{Proposal, Snippet};
 use crate::carrier::LearnedPrach;
-use crate::classify::nr::prach::Place;
+use crate::classify::nr::prach::{Place, ShortPrachSearch};
 use crate::convert::convert;
 use crate::gate::PreambleGate;
 use crate::grid::GridSearch;
@@ -72,7 +72,8 @@ impl Stream {
     pub(in crate::pipeline) fn places_skipped(&self) -> u64 {
         let gate = self.gate.as_ref().map_or(0, PreambleGate::skipped);
         let grid = self.grid.as_ref().map_or(0, GridSearch::overlooked);
-        self.places_skipped + gate + grid + self.pulses.as_ref().map_or(0, PulseSearch::overlooked)
+        let short = self.classifiers.short_prach.as_ref().map_or(0, ShortPrachSearch::skipped);
+        self.places_skipped + short + gate + grid + self.pulses.as_ref().map_or(0, PulseSearch::overlooked)
     }
 
     /// Where the searches of every place and of base stations' occasions go on, from the origin.

@@ -12,11 +12,12 @@ use self::roots::{Match, Roots};
 use self::span::Span;
 use crate::candidate::{NoiseFloor, Proposal, Region, Snippet};
 use crate::channelize::{ChannelBuffers, Channelizer};
+use crate::classify::budget::Budget;
 use crate::fft;
 use cellwarden_standards::band::{self, UplinkBand};
 use cellwarden_standards::nr::{NrPrachFormat, SHORT_PRACH_BELOW, SHORT_PRACH_N_ZC, SHORT_PRACH_SUBCARRIERS, Spacing};
 use cellwarden_types::{Detail, Evidence, Kind, Standard};
-use num_complex::Complex32;
+use num_complex::{Complex32, Complex64};
 use rustfft::Fft;
 use std::sync::Arc;
 
@@ -47,6 +48,8 @@ const LEAST_OWN: f64 = 0.3;
 const MOST_BESIDE: f64 = 0.5;
 /// Level from which a region's edges are its own.
 const CLEAR_DB: f64 = 6.0;
+/// Places that are looked at in vain in a second, in paired and in unpaired bands: each takes about a millisecond.
+const IN_VAIN_PER_S: [f64; 2] = [60.0, 300.0];
 /// Places so near to each other are one.
 const NEAR_S: f64 = 0.1e-3;
 const NEAR_HZ: f64 = 0.8e6;
@@ -64,9 +67,13 @@ pub struct ShortPrachSearch {
     grids: Vec<Grid>,
     roots: Roots,
     span: span::Scratch,
-    sums: Vec<Complex32>,
-    energies: Vec<f32>,
+    sums: Vec<Complex64>,
+    energies: Vec<f64>,
+    /// By period, of one place: running sums of the agreement, and of what noise makes of it.
+    runs: Vec<(Complex64, f64)>,
     places: Vec<Place>,
+    /// In paired bands, where most of what looks like a preamble is LTE's, and in unpaired ones.
+    budgets: [Budget; 2],
 }
 
 /// Periods of one spacing.
@@ -125,8 +132,9 @@ impl ShortPrachSearch {
         let span = span::Scratch::new();
         let scratch = grids.iter().map(|g| g.fft.get_inplace_scratch_len()).max().unwrap_or(0);
         let (y, scratch) = (Vec::new(), vec![Complex32::ZERO; scratch]);
-        let (sums, energies, places) = (Vec::new(), Vec::new(), Vec::new());
-        Some(Self { rate_hz, channel, buffers, scratch, y, grids, roots, span, sums, energies, places })
+        let (sums, energies, runs, places) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let budgets = IN_VAIN_PER_S.map(|per_s| Budget::new(per_s, per_s / 2.0));
+        Some(Self { rate_hz, channel, buffers, scratch, y, grids, roots, span, sums, energies, runs, places, budgets })
     }
 
     /// Adds the preambles where regions are as wide and long as one, or as a piece of a faint one.
@@ -175,6 +183,28 @@ impl ShortPrachSearch {
     /// The preamble that begins near a place, within 0.5 ms, and lies within [`REACH_HZ`] of it.
     pub fn search(&mut self, snippet: &Snippet<'_>, floor: &NoiseFloor, place: Place) -> Option<Proposal> {
         let is_unpaired = band::nr_band(place.center_hz)?.is_tdd();
+        let at_s = place.start as f64 / self.rate_hz;
+        if !self.budgets[usize::from(is_unpaired)].allows(at_s) {
+            return None;
+        }
+        let found = self.search_place(snippet, floor, (place, is_unpaired));
+        if found.is_none() {
+            self.budgets[usize::from(is_unpaired)].spend();
+        }
+        found
+    }
+
+    /// Places that were left out because others took the time.
+    pub fn skipped(&self) -> u64 {
+        self.budgets.iter().map(Budget::skipped).sum()
+    }
+
+    fn search_place(
+        &mut self,
+        snippet: &Snippet<'_>,
+        floor: &NoiseFloor,
+        (place, is_unpaired): (Place, bool),
+    ) -> Option<Proposal> {
         let start = place.start as i64 - (LEAD_S * self.rate_hz) as i64;
         // Whole bins of the window: nothing has to be turned back in time.
         let bin_hz = self.rate_hz / self.channel.load(&mut self.buffers, snippet, start).samples() as f64;
@@ -198,34 +228,51 @@ impl ShortPrachSearch {
     fn repeated(&mut self, grid: usize, center_hz: f64) -> Option<Repeated> {
         let grid = &self.grids[grid];
         let (n, hz) = (grid.points, grid.spacing.hz());
-        let reach = ((REACH_HZ / hz) as usize).min((n - N_ZC) / 2 - 1);
-        // Within the band that phones may use, and within the stream.
-        let places: Vec<usize> = (0..=2 * reach / STEP)
-            .map(|i| (n - N_ZC) / 2 - reach + i * STEP)
-            .filter(|&first| band::nr_band(center_hz + (first as f64 + 69.0 - n as f64 / 2.0) * hz).is_some())
-            .collect();
         let periods = grid.spectra.len() / n;
         let pairs = periods.saturating_sub(1);
+        // Running sums over the bins of each period: of its energy, and of its agreement with the one before.
+        self.energies.clear();
+        self.sums.clear();
+        for r in 0..periods {
+            let own = &grid.spectra[r * n..(r + 1) * n];
+            let before = &grid.spectra[r.saturating_sub(1) * n..][..n];
+            let (mut energy, mut sum) = (0.0, Complex64::new(0.0, 0.0));
+            self.energies.push(energy);
+            self.sums.push(sum);
+            for (b, a) in own.iter().zip(before) {
+                let z = b * a.conj();
+                energy += f64::from(b.norm_sqr());
+                sum += Complex64::new(f64::from(z.re), f64::from(z.im));
+                self.energies.push(energy);
+                self.sums.push(sum);
+            }
+        }
+        let reach = ((REACH_HZ / hz) as usize).min((n - N_ZC) / 2 - 1);
         let mut best: Option<Repeated> = None;
-        for first in places {
-            self.sums.clear();
-            self.energies.clear();
-            let own = |r: usize| &grid.spectra[r * n + first..r * n + first + N_ZC];
-            for r in 0..periods {
-                self.energies.push(own(r).iter().map(Complex32::norm_sqr).sum());
-                if r > 0 {
-                    self.sums.push(own(r).iter().zip(own(r - 1)).map(|(b, a)| b * a.conj()).sum());
-                }
+        for first in (0..=2 * reach / STEP).map(|i| (n - N_ZC) / 2 - reach + i * STEP) {
+            // Within the band that phones may use.
+            let middle_hz = center_hz + (first as f64 + (N_ZC / 2) as f64 - n as f64 / 2.0) * hz;
+            if band::nr_band(middle_hz).is_none() {
+                continue;
+            }
+            let (low, high) = (first, first + N_ZC);
+            let energy = |r: usize| self.energies[r * (n + 1) + high] - self.energies[r * (n + 1) + low];
+            let agreement = |r: usize| self.sums[r * (n + 1) + high] - self.sums[r * (n + 1) + low];
+            self.runs.clear();
+            self.runs.push((Complex64::new(0.0, 0.0), 0.0));
+            let (mut sum, mut expected) = (Complex64::new(0.0, 0.0), 0.0);
+            for r in 1..periods {
+                sum += agreement(r);
+                expected += energy(r) * energy(r - 1);
+                self.runs.push((sum, expected));
             }
             for count in PAIRS.into_iter().filter(|&count| count <= pairs) {
-                let sums = self.sums.windows(count);
-                let energies = self.energies.windows(count + 1);
-                for (from, (sums, energies)) in sums.zip(energies).enumerate() {
-                    let sum: Complex32 = sums.iter().sum();
-                    let expected: f32 = energies.windows(2).map(|e| e[0] * e[1]).sum();
-                    let clear = if expected > 0.0 { sum.norm_sqr() * N_ZC as f32 / expected } else { 0.0 };
+                for from in 0..=pairs - count {
+                    let (start, end) = (self.runs[from], self.runs[from + count]);
+                    let (sum, expected) = (end.0 - start.0, end.1 - start.1);
+                    let clear = if expected > 0.0 { (sum.norm_sqr() * N_ZC as f64 / expected) as f32 } else { 0.0 };
                     if best.is_none_or(|b| clear > b.clear) {
-                        best = Some(Repeated { first, from, pairs: count, clear, angle: sum.arg() });
+                        best = Some(Repeated { first, from, pairs: count, clear, angle: sum.arg() as f32 });
                     }
                 }
             }
