@@ -12,15 +12,20 @@ use crate::steps::{STEP_S, StepSums};
 /// Width of the 839 subcarriers, and length of the sequence without its prefix.
 const WIDTH_HZ: f64 = 839.0 * 1250.0;
 const LENGTH_S: f64 = 0.8e-3;
-/// Standard deviations over what is usual at a place that are worth a look. Noise passes 4 a hundred times a second on 20
-/// MHz, 4.5 ten times.
-const LEAST_SIGMAS: f32 = 4.5;
+/// Standard deviations over what is usual at a place that are worth a look: on 20 MHz noise passes that ten times a second, 4 a
+/// hundred times.
+const LEAST_SIGMAS: f32 = 4.55;
 /// Mean over the noise above which every cell shows: other stages see it.
 const MOST_EXCESS: f32 = 3.0;
 /// Of what is over the noise, no two neighbouring eighths of the band hold more than this share (and three deviations): a
 /// resource block is a sixth of it, and a preamble has a quarter there.
 const MOST_SHARE: f32 = 0.55;
 const PARTS: usize = 8;
+/// So much in a chunk that stands out is a crowd: of that, a place is looked at if none so near is clearer.
+const CROWD: usize = 1024;
+const CROWD_PLACES: usize = 3;
+/// Strides beside a window that are asked whether it is the skirt of what is there.
+const BESIDE: usize = 4;
 /// What is usual is the mean over so long, in seconds; at the start, over what there was, with the floor's word for so long.
 const USUAL_S: f64 = 5.0;
 const FLOOR_S: f64 = 0.05;
@@ -63,7 +68,8 @@ pub struct PreambleGate {
     /// place is over what is usual.
     sums: Vec<f32>,
     over: Vec<f32>,
-    found: Vec<(f32, u64, usize)>,
+    /// Deviations, first step and place of what stands out, and whether something stronger is beside it.
+    found: Vec<(f32, u64, usize, bool)>,
     /// What was hinted at last.
     last: Vec<(u64, usize)>,
     looks: usize,
@@ -166,9 +172,14 @@ impl PreambleGate {
             if over <= LEAST_SIGMAS * self.sigma || self.found.len() == self.found.capacity() {
                 continue;
             }
+            // Something strong leaks all over the band.
+            let around = place.saturating_sub(CROWD_PLACES)..(place + CROWD_PLACES + 1).min(self.places);
+            if self.found.len() > CROWD && self.over[around].iter().any(|&o| o > over) {
+                continue;
+            }
             let excess = (self.sums[place + self.wide] - self.sums[place]) * scale - 1.0;
             if excess < MOST_EXCESS && self.is_spread(place, excess, scale) {
-                self.found.push((over / self.sigma, first, place));
+                self.found.push((over / self.sigma, first, place, self.is_beside_stronger(place, excess, scale)));
             }
         }
     }
@@ -184,16 +195,28 @@ impl PreambleGate {
         })
     }
 
+    /// Whether just beside the window is more than half as much over the noise as in it, and more than two deviations of that.
+    fn is_beside_stronger(&self, first: usize, excess: f32, scale: f32) -> bool {
+        let last = first + self.wide;
+        let slack = 2.0 * self.sigma * (self.wide as f32 / BESIDE as f32).sqrt();
+        let sides = [first.saturating_sub(BESIDE)..first, last..(last + BESIDE).min(self.sums.len() - 1)];
+        sides.into_iter().filter(|s| !s.is_empty()).any(|side| {
+            let share = side.len() as f32 / self.wide as f32;
+            (self.sums[side.end] - self.sums[side.start]) * scale - share > share * (0.5 * excess + slack)
+        })
+    }
+
     /// The clearest of what was found, none near another.
     fn choose(&mut self, out: &mut Vec<Hint>) {
-        self.found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        // What leaks from something strong is clear as well: it comes last.
+        self.found.sort_unstable_by(|a, b| a.3.cmp(&b.3).then(b.0.total_cmp(&a.0)).then((a.1, a.2).cmp(&(b.1, b.2))));
         let reach = self.wide * 7 / 10;
         let near = |a: &(u64, usize), step: u64, place: usize| {
             a.0.abs_diff(step) < self.window_steps as u64 && a.1.abs_diff(place) < reach
         };
         self.looks = (self.looks + LOOKS_A_CHUNK).min(LOOKS_SAVED);
         let said = self.last.len();
-        for &(sigmas, step, place) in &self.found {
+        for &(sigmas, step, place, _) in &self.found {
             if self.last.iter().chain(&self.passed_over).any(|a| near(a, step, place)) {
                 continue;
             }

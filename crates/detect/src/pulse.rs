@@ -248,6 +248,6 @@ impl PulseSearch {
             power: f64::from(excess * noise) * bin_hz,
             snr_db: 10.0 * f64::from(excess).log10(),
         };
-        Some(Segment { region, age_s: 0.0, is_glimpse: false, is_faint: true })
+        Some(Segment { region, age_s: 0.0, is_glimpse: false, is_faint: true, is_alone: false })
     }
 }

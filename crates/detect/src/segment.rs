@@ -7,6 +7,7 @@
 
 use crate::candidate::Region;
 use crate::config::{DetectConfig, FrameGeometry};
+use std::ops::Range;
 
 /// Frames and bins over which power is summed before it is compared.
 const SUM_FRAMES: usize = 4;
@@ -34,9 +35,12 @@ const GLIMPSE_LEAST_SNR_DB: f64 = 12.0;
 const EDGE_FRAMES: u64 = 4;
 /// Level in its own edges below which a region is what is left of a chance peak.
 const LEAST_SNR_DB: f64 = 2.0;
+/// Bins from an edge to where it is asked what lies beside it, and the share of what is inside that an edge leaves there.
+const BESIDE: (usize, usize) = (2, 8);
+const LEAST_EDGE: f32 = 0.15;
 /// Skirts of a strong emission: (reach in Hz, level below its peak). GMSK is 30 dB down at 200 kHz
 /// (TS 45.005 4.2.1), SC-FDMA's sidelobes fall to 35 dB within 2 MHz.
-const SKIRTS: [(f64, f32); 3] = [(300e3, 1e-2), (2e6, 2.5e-4), (f64::INFINITY, 2e-5)];
+const SKIRTS: [(f64, f32); 3] = [(300e3, 1e-2), (2e6, 2.5e-4), (f64::INFINITY, 2e-6)];
 
 /// A region and whether it is part of something that never ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,6 +53,9 @@ pub struct Segment {
     pub is_glimpse: bool,
     /// Whether no few cells show it, only the mean over a large window.
     pub is_faint: bool,
+    /// Whether it has edges, beside which there is little of it: what leaks from something stronger has none. What lies at the
+    /// band's edge may go on behind it, or be the other edge's.
+    pub is_alone: bool,
 }
 
 impl Segment {
@@ -361,16 +368,16 @@ impl Segmenter {
         let mut ended = std::mem::take(&mut self.ended);
         ended.sort_by_key(|t| (t.first, t.outer_low));
         for track in ended.drain(..) {
-            if let Some((region, is_glimpse)) = self.measure(&track, floor) {
+            if let Some((region, is_glimpse, is_alone)) = self.measure(&track, floor) {
                 let age_s = (track.last - track.born) as f64 * self.geometry.hop as f64 / self.rate_hz;
-                out.push(Segment { region, age_s, is_glimpse, is_faint: false });
+                out.push(Segment { region, age_s, is_glimpse, is_faint: false, is_alone });
             }
         }
         self.ended = ended;
     }
 
-    /// Edges and level of a track, from the unsmoothed rows, and whether it is a glimpse.
-    fn measure(&mut self, track: &Track, floor: &[f32]) -> Option<(Region, bool)> {
+    /// Edges and level of a track, from the unsmoothed rows, and whether it is a glimpse, and has edges.
+    fn measure(&mut self, track: &Track, floor: &[f32]) -> Option<(Region, bool, bool)> {
         let n = self.geometry.n_fft;
         let held = self.rows_first..self.rows_first + self.held as u64;
         // A sum that begins at frame f is centred on f + 1.5: the emission's core begins one later.
@@ -412,6 +419,18 @@ impl Segmenter {
         let level = (*plateau * 0.3).max(highest * SPLASH);
         let first = self.profile.iter().position(|&p| p >= level)?;
         let last = self.profile.iter().rposition(|&p| p >= level)?;
+        let beside = |bins: Range<usize>| {
+            let sum: f32 = (core_from..core_to).map(|f| row(f)[bins.clone()].iter().sum::<f32>()).sum();
+            sum / frames - floor[bins].iter().sum::<f32>()
+        };
+        let (begin, end) = (low + first, low + last + 1);
+        let inside = beside(begin..end) / (end - begin) as f32;
+        let is_alone = [
+            begin.saturating_sub(BESIDE.1)..begin.saturating_sub(BESIDE.0),
+            (end + BESIDE.0).min(n)..(end + BESIDE.1).min(n),
+        ]
+        .into_iter()
+        .all(|bins| bins.len() > 2 && beside(bins.clone()) < LEAST_EDGE * inside * bins.len() as f32);
         // Time: power in that band, edges where it crosses half of its median.
         let band = low + first..low + last + 1;
         let noise: f32 = floor[band.clone()].iter().sum();
@@ -462,7 +481,7 @@ impl Segmenter {
             power,
             snr_db,
         };
-        Some((region, is_glimpse))
+        Some((region, is_glimpse, is_alone))
     }
 }
 

@@ -75,8 +75,8 @@ impl StepSums {
         (self.first_line, self.first_new, self.next) = (0, 0, 0);
     }
 
-    /// Takes the next rows, `[frames][bins]`, and adds the steps that they complete to `out`, `[steps][bins]`: of each bin its
-    /// mean power over the floor, [`MOST_CELL`] at the most.
+    /// Takes the next rows, `[frames][bins]`, and adds the steps that they complete to `out`, `[steps][bins]`: of each bin
+    /// its mean power over the floor, [`MOST_CELL`] at the most.
     pub fn take(&mut self, rows: &[f32], floor: &[f32], out: &mut Vec<f32>) {
         let line = self.strides + 1;
         let kept = (self.lines.len() / line).min(LINES_KEPT);

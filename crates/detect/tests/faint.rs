@@ -176,6 +176,54 @@ fn beside_a_strong_phone_a_faint_one_is_found_and_nothing_else() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Blocks of a strong phone, and of a weak one some 3 MHz away.
+const STRONG: (u16, u16) = (2, 10);
+const WEAK: (u16, u16) = (30, 4);
+
+#[test]
+fn a_phone_60_db_above_hides_no_weak_one_and_its_leakage_is_no_burst() {
+    for (snr_db, above_db, seed) in [(12.0, 40.0, 84), (0.0, 50.0, 85), (3.0, 60.0, 81), (12.0, 60.0, 82)] {
+        let (mut air, starts) = room(seed);
+        let mut weak = Vec::new();
+        let mut strong = Vec::new();
+        for start_s in starts {
+            for (blocks, snr_db, sent) in [(STRONG, snr_db + above_db, &mut strong), (WEAK, snr_db, &mut weak)] {
+                let allocation = (blocks.0, blocks.1, CARRIER);
+                let burst = lte::pusch(allocation, lte::Modulation::Qpsk, (7, 2), &mut air.rng);
+                sent.push(send(&mut air, start_s, burst, blocks, snr_db));
+            }
+        }
+        let (_, bursts) = air.detect_with(DetectConfig::default());
+        for sent in [&strong, &weak] {
+            let found = sent.iter().filter(|s| bursts.iter().any(|b| s.is_found_by(b))).count();
+            assert!(tail_bound(found, sent.len(), FOUND) > REFUTED, "{found} of {} at {snr_db}", sent.len());
+        }
+        let is_sent = |b: &Burst| strong.iter().chain(&weak).any(|s| s.is_under(b));
+        let leaked: Vec<&Burst> = bursts.iter().filter(|b| b.standard != Standard::Other && !is_sent(b)).collect();
+        assert!(leaked.len() <= 1, "{} at {snr_db}: {leaked:#?}", leaked.len());
+    }
+}
+
+#[test]
+fn a_preamble_is_found_beside_a_phone_60_db_above() {
+    let (mut air, starts) = room(83);
+    let mut sent = Vec::new();
+    for start_s in starts {
+        let burst = lte::pusch((STRONG.0, STRONG.1, CARRIER), lte::Modulation::Qpsk, (7, 2), &mut air.rng);
+        send(&mut air, start_s, burst, STRONG, 60.0);
+        let (root, shift) = (air.rng.random_range(1..=838), air.rng.random_range(0..839));
+        let preamble = lte::prach(&lte_tables::PRACH_FORMATS[0], (root, shift), (30, CARRIER));
+        let seconds = preamble.seconds();
+        air.add(&Wave::Ofdm(preamble), (start_s, seconds), LTE_HZ, (0.0, 6.0 * lte_tables::RB_HZ));
+        let hz = |block| LTE_HZ + lte::block_edge_hz(block, CARRIER);
+        sent.push(Sent { start_s, seconds, low_hz: hz(30), high_hz: hz(36) });
+    }
+    let (_, bursts) = air.detect_with(DetectConfig::default());
+    let is_preamble = |b: &&Burst| b.kind == Kind::Prach;
+    let found = sent.iter().filter(|s| bursts.iter().filter(is_preamble).any(|b| s.is_found_by(b))).count();
+    assert!(tail_bound(found, sent.len(), FOUND) > REFUTED, "{found} of {}", sent.len());
+}
+
 #[test]
 fn what_is_always_on_is_no_burst() {
     // A faint carrier of 200 kHz that is on for 60 % of the time, in pieces of 1 ms, and one that never stops.

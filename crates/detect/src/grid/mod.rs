@@ -269,7 +269,7 @@ impl GridSearch {
             };
             effort = left;
             let ratio = self.past.mean(seed);
-            if ratio <= bound || self.shown.is_part(seed, ratio - 1.0) {
+            if ratio <= bound || self.shown.is_part(&self.past, seed, ratio - 1.0, false) {
                 continue;
             }
             if self.boxes == 0 {
@@ -313,7 +313,7 @@ impl GridSearch {
             || !(LEAST_RATIO..MOST_RATIO).contains(&ratio)
             || width as f64 > MOST_BAND * self.bins as f64
             || floor[area.low..area.high].iter().any(|&f| f > CARRIER * self.middle)
-            || self.shown.is_part(area, excess)
+            || self.shown.is_part(&self.past, area, excess, true)
             || !lasts(&self.past, area, excess, self.value)
         {
             return None;
@@ -330,7 +330,7 @@ impl GridSearch {
             power: f64::from(excess * noise) * self.bin_hz,
             snr_db: 10.0 * f64::from(excess).log10(),
         };
-        Some(Segment { region, age_s: seconds, is_glimpse: false, is_faint: true })
+        Some(Segment { region, age_s: seconds, is_glimpse: false, is_faint: true, is_alone: true })
     }
 }
 
@@ -392,7 +392,7 @@ mod tests {
                     let (low_hz, high_hz) = (hz(150), hz(190));
                     let region = Region { start, count, low_hz, high_hz, power: 1.0, snr_db: 9.03 };
                     if is_told {
-                        found.push(Segment { region, age_s: 1e-3, is_glimpse: false, is_faint: false });
+                        found.push(Segment { region, age_s: 1e-3, is_glimpse: false, is_faint: false, is_alone: true });
                     }
                 }
                 steps.take(&rows, &floor, grid.room());

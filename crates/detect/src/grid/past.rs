@@ -3,6 +3,9 @@
 /// Steps kept behind a chunk.
 pub(super) const KEEP_STEPS: usize = 140;
 
+/// What is taken out becomes the mean of noise: to the bit, no other cell is.
+const TAKEN: f32 = 1.0;
+
 /// Steps and bins.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Area {
@@ -58,13 +61,21 @@ impl Past {
         sum / (width as u64 * (area.to - area.from)) as f32
     }
 
+    /// The mean of what was not taken out of an area; none where that is less than half of it.
+    pub(super) fn mean_of_left(&self, area: Area) -> Option<f32> {
+        let cells = (area.high - area.low) * (area.to - area.from) as usize;
+        let rows = (area.from..area.to).map(|s| &self.step(s)[area.low..area.high]);
+        let left = rows.flatten().filter(|&&p| p != TAKEN).fold((0.0, 0), |(sum, n), p| (sum + p, n + 1));
+        (2 * left.1 >= cells).then(|| left.0 / left.1 as f32)
+    }
+
     /// Puts what noise would be in place of an area.
     pub(super) fn blank(&mut self, area: Area) {
         let (bins, held) = (self.bins, (self.steps.len() / self.bins) as u64);
         let from = area.from.saturating_sub(self.first).min(held) as usize;
         let to = area.to.saturating_sub(self.first).min(held) as usize;
         for row in self.steps[from * bins..to.max(from) * bins].chunks_exact_mut(bins) {
-            row[area.low..area.high].fill(1.0);
+            row[area.low..area.high].fill(TAKEN);
         }
     }
 }

@@ -8,7 +8,7 @@ const BUDGET_HZ: f64 = 20e6;
 /// at ten thousand times the budget 30 s of noise at 10 Msps hold 298 boxes, 22 times those of independent windows.
 const OVERLAP: f64 = 25.0;
 /// A window's, above which the segmenter shows the emission.
-pub(crate) const MOST_RATIO: f32 = 10.0;
+pub(crate) const MOST_RATIO: f32 = 24.0;
 /// What is usual at a place follows the last second; at the start, the later half of what there was.
 const USUAL_S: f64 = 1.0;
 /// The floor of the first chunks may be wrong by so much; after so many seconds, half of that is known to be usual.

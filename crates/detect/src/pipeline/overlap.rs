@@ -47,17 +47,62 @@ pub(super) fn same_emission(a: &Proposal, b: &Proposal) -> bool {
     time > 0.5 * a.count.min(b.count) && band > 0.5 * (a.high_hz - a.low_hz).min(b.high_hz - b.low_hz)
 }
 
-/// Whether a region is likely the skirt of an emission at least 20 dB denser beside it: all of it lies
-/// within that one's time. Only asked of what no classifier proved.
-pub(super) fn in_a_skirt(region: &Region, cluster: &[Segment]) -> bool {
+/// What is made where an emission begins or ends lasts no longer: four frames and their rounding.
+const SPLASH_S: f64 = 0.4e-3;
+
+/// Whether a region lies where another begins or ends.
+fn is_at_an_end(region: &Region, of: &Region, rate_hz: f64) -> bool {
+    let slack = (0.1e-3 * rate_hz) as u64;
+    let at = region.start.saturating_sub(slack)..region.start + region.count + slack;
+    at.contains(&of.start) || at.contains(&(of.start + of.count))
+}
+
+/// From edge to edge; the band is a circle, what leaks over one of its ends comes in at the other.
+fn apart_hz(a: &Region, b: &Region, rate_hz: f64) -> f64 {
+    let apart_hz = (a.low_hz - b.high_hz).max(b.low_hz - a.high_hz);
+    apart_hz.min(rate_hz - (a.high_hz.max(b.high_hz) - a.low_hz.min(b.low_hz)))
+}
+
+/// Whether a segment is likely the skirt of an emission at least 20 dB denser: all of it lies within that one's time. What has
+/// edges far from that one is none, unless it is its image around `center_hz`. Only asked of what no classifier proved.
+pub(super) fn in_a_skirt(segment: &Segment, cluster: &[Segment], (center_hz, rate_hz): (f64, f64)) -> bool {
+    /// Skirts reach so far, sidelobes as far as the emission is wide and half of that, and lower than this.
+    const REACH_HZ: f64 = 300e3;
+    const DEEPEST: f64 = 1e-4;
+    /// An image is no stronger.
+    const IMAGE: f64 = 3e-3;
+    let region = &segment.region;
+    let is_short = region.count as f64 <= SPLASH_S * rate_hz;
     let density = |r: &Region| r.power / (r.high_hz - r.low_hz).max(1.0);
     let (start, end) = (region.start as f64, (region.start + region.count) as f64);
     cluster.iter().map(|s| &s.region).any(|of| {
         let slack = 0.25 * (end - start) + 0.1 * of.count as f64;
-        density(of) > 100.0 * density(region)
-            && start > of.start as f64 - slack
-            && end < (of.start + of.count) as f64 + slack
+        let (share, width) = (density(region) / density(of), of.high_hz - of.low_hz);
+        let apart_hz = apart_hz(region, of, rate_hz);
+        let (low, high) = (2.0 * center_hz - of.high_hz, 2.0 * center_hz - of.low_hz);
+        let is_image = share < IMAGE && region.low_hz < high && low < region.high_hz;
+        let is_near = apart_hz < REACH_HZ || (apart_hz < 1.5 * width && share > DEEPEST);
+        let is_within = start > of.start as f64 - slack && end < (of.start + of.count) as f64 + slack;
+        // Where it begins or ends, it is all over the band for a moment.
+        let is_splash = is_short && share < DEEPEST && is_at_an_end(region, of, rate_hz);
+        is_splash || share < 0.01 && is_within && (!segment.is_alone || is_near || is_image)
     })
+}
+
+/// Whether a segment is what a strong emission makes where it begins or ends, or a piece of its edge: it lasts a few frames, which
+/// are summed, and is weaker. What has edges far from that one is none.
+pub(super) fn is_splash(segment: &Segment, of: &Segment, rate_hz: f64) -> bool {
+    /// What is strong, and how much weaker the others are: at its ends, and beside it.
+    const STRONG_DB: f64 = 25.0;
+    const WEAKER_DB: (f64, f64) = (3.0, 10.0);
+    const REACH_HZ: (f64, f64) = (300e3, 100e3);
+    let (s, of) = (&segment.region, &of.region);
+    if of.snr_db < STRONG_DB || s.snr_db > of.snr_db - WEAKER_DB.0 || s.count as f64 > SPLASH_S * rate_hz {
+        return false;
+    }
+    let apart_hz = apart_hz(s, of, rate_hz);
+    let is_beside = of.start < s.start + s.count && s.start < of.start + of.count && s.snr_db < of.snr_db - WEAKER_DB.1;
+    is_at_an_end(s, of, rate_hz) && (!segment.is_alone || apart_hz < REACH_HZ.0) || is_beside && apart_hz < REACH_HZ.1
 }
 
 /// Drops proposals that are a stronger one's skirt on a neighbouring channel: the same burst at the

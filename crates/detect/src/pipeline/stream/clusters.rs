@@ -9,7 +9,7 @@ use crate::config::{Depth, DetectConfig};
 use crate::convert::convert;
 use crate::pipeline::StageCosts;
 use crate::pipeline::overlap::{
-    common_area, drop_doubles, drop_skirts, in_a_skirt, is_of_short, same_emission, share_inside,
+    common_area, drop_doubles, drop_skirts, in_a_skirt, is_of_short, is_splash, same_emission, share_inside,
 };
 use crate::segment::Segment;
 use crate::swap::SwapTest;
@@ -154,7 +154,7 @@ impl Stream {
                 *claimed |= parts.recent_prach.iter().any(is_of);
             }
             for (segment, claimed) in cluster.iter().zip(&mut claimed) {
-                if *claimed || segment.is_faint || in_a_skirt(&segment.region, &cluster) {
+                if *claimed || segment.is_faint || in_a_skirt(segment, &cluster, (self.center.0, self.rate.0)) {
                     continue;
                 }
                 // Unlike a phone's, a machine's transmission may last for a quarter of a second.
@@ -166,7 +166,7 @@ impl Stream {
             }
             for (segment, claimed) in cluster.iter().zip(&mut claimed) {
                 // A copy of a strong neighbour's prefix is in its skirt as well.
-                if *claimed || segment.is_continuous() || in_a_skirt(&segment.region, &cluster) {
+                if *claimed || segment.is_continuous() || in_a_skirt(segment, &cluster, (self.center.0, self.rate.0)) {
                     continue;
                 }
                 let before = proposals.len();
@@ -189,7 +189,8 @@ impl Stream {
         let faint = cluster.iter().zip(&claimed).filter(|(s, c)| s.is_faint && !**c && !is_known(s));
         let faint: Vec<Segment> = faint.map(|(s, _)| *s).collect();
         let left = cluster.iter().zip(&claimed).filter(|(s, c)| !s.is_faint && (energy_only || !**c));
-        let left: Vec<Segment> = left.map(|(s, _)| *s).filter(|s| !in_a_skirt(&s.region, &cluster)).collect();
+        let left: Vec<Segment> =
+            left.map(|(s, _)| *s).filter(|s| !in_a_skirt(s, &cluster, (self.center.0, self.rate.0))).collect();
         for segment in &left {
             let on_grid = if energy_only { None } else { self.on_learned_grid(segment, from, swapped) };
             proposals.extend(on_grid.or_else(|| leftover::judge(segment, self.rate.0)));
@@ -306,7 +307,8 @@ fn whole_ones(cluster: &[Segment], rate_hz: f64) -> Vec<Segment> {
         let clear = cluster.iter().filter(|of| is_clear(of));
         s.is_faint && clear.map(|of| common_area(&s.region, &of.region)).sum::<f64>() > 0.75 * area(&s.region)
     };
-    let whole: Vec<Segment> = cluster.iter().filter(|s| !is_shown(s)).copied().collect();
+    let is_of_strong = |s: &Segment| cluster.iter().any(|of| is_splash(s, of, rate_hz));
+    let whole: Vec<Segment> = cluster.iter().filter(|s| !is_shown(s) && !is_of_strong(s)).copied().collect();
     whole.iter().filter(|s| !whole.iter().any(|of| is_splinter(s, of))).copied().collect()
 }
 

@@ -4,6 +4,7 @@ mod clusters;
 mod history;
 mod learning;
 mod neighbours;
+mod quieten;
 mod rows;
 mod searches;
 
@@ -36,6 +37,7 @@ use cellwarden_standards::band::{self, UplinkBand};
 use cellwarden_types::{Burst, Hertz, IqBlock, SampleFormat, Standard, UtcNanos, db};
 use neighbours::Neighbours;
 use num_complex::Complex32;
+use quieten::Quietener;
 use rows::TASKS;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -82,6 +84,7 @@ pub(super) struct Stream {
     /// Where a preamble may lie that no segment shows; none where none is sought.
     gate: Option<PreambleGate>,
     hints: Vec<Hint>,
+    quietener: Quietener,
     faint: Vec<Faint>,
     /// The search of every place, and the first sample, from the origin, at which it goes on; none unless asked for.
     deep: Option<DeepSearch>,
@@ -167,6 +170,8 @@ impl Stream {
             pending: Vec::with_capacity(256),
             gate: if config.depth == Depth::Energy { None } else { PreambleGate::new(&steps, geometry, rate) },
             hints: Vec::with_capacity(16),
+            // A window of steps and their rounding.
+            quietener: Quietener::new(rate, 2.0 * searches::FAINT_MARGIN_S + 1e-3),
             faint: Vec::with_capacity(64),
             deep: if config.depth == Depth::Full { DeepSearch::new(rate) } else { None },
             deep_next: 0,

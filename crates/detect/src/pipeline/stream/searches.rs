@@ -15,7 +15,7 @@ use num_complex::Complex32;
 use std::sync::Arc;
 
 /// And around a faint preamble: the longest format to both sides of its window.
-const FAINT_MARGIN_S: f64 = 2.8e-3;
+pub(super) const FAINT_MARGIN_S: f64 = 2.8e-3;
 
 impl Classifiers {
     /// Whether a faint preamble is none that was found before and nothing that one makes; remembers it. What began before sample
@@ -37,6 +37,12 @@ impl Stream {
         let margin = (FAINT_MARGIN_S * self.rate.0) as u64;
         let known = self.known(all);
         let judged = self.judged(known);
+        let half_hz = self.rate.0 / 2.0;
+        let noise = if self.faint.is_empty() {
+            0.0
+        } else {
+            self.noise.power(self.center.0 - half_hz, self.center.0 + half_hz)
+        };
         let mut waiting = std::mem::take(&mut self.faint);
         waiting.retain(|&Faint { start, count, center_hz }| {
             let (from, to) = (self.origin + start, self.origin + start + count);
@@ -54,6 +60,7 @@ impl Stream {
             }
             parts.iq.resize((end - begin) as usize, Complex32::ZERO);
             convert(self.format, self.ring.slice(begin, end), &mut parts.iq);
+            self.quietener.quieten(&mut parts.iq, center_hz - self.center.0, noise);
             let snippet = Snippet { iq: &parts.iq, start: begin, rate_hz: self.rate.0, center_hz: self.center.0 };
             let long = prach.search_faint(&snippet, &self.noise, from, center_hz);
             let place = Place { start: from, center_hz };
