@@ -79,8 +79,7 @@ fn assert_heard(base_station: &BaseStation, clear: usize, seed: u64) {
     println!("{} of {}, 95 % within {:.2} µs", errors.len(), starts.len(), errors[errors.len() * 95 / 100]);
     assert!(tail_bound(errors.len(), starts.len(), 0.99) > 1e-3, "{} found", errors.len());
     let clear = clear + trials.1 - starts.len();
-    // One that is missed at its occasion, the gate may find by itself, and its subframe be taken for the next.
-    assert!(bursts.len() <= errors.len() + clear + 1, "{} found, {} right", bursts.len(), errors.len());
+    assert!(bursts.len() <= errors.len() + clear, "{} found, {} right", bursts.len(), errors.len());
     assert!(errors[errors.len() * 95 / 100] < 2.0, "{errors:?}");
     assert!(bursts.iter().all(|b| base_station.roots.contains(&usize::from(b.detail.root.unwrap()))));
 }

@@ -20,8 +20,8 @@ const MOST: usize = 16;
 const OTHERS_MOST: u32 = 24;
 /// Wider than a carrier no uplink reaches from its preambles.
 const CARRIER_HZ: f64 = 20e6;
-/// Base stations whose grids are tried on an emission: the nearest ones.
-const GRIDS_MOST: usize = 4;
+/// Base stations whose grids are tried on an emission: the nearest ones, those first that were heard more than once.
+const GRIDS_MOST: usize = 2;
 /// A grid that is known no better helps little.
 const GRID_S: f64 = 60e-6;
 
@@ -104,7 +104,11 @@ impl Carriers {
         let distance_hz = move |k: &LearnedPrach| (k.center_hz - middle_hz).abs();
         let mut near: Vec<usize> =
             (0..self.known.len()).filter(|&i| distance_hz(&self.known[i]) < CARRIER_HZ).collect();
-        near.sort_by(|&a, &b| distance_hz(&self.known[a]).total_cmp(&distance_hz(&self.known[b])));
+        let is_once = |i: usize| self.known[i].heard() < 2;
+        near.sort_by(|&a, &b| {
+            let order = is_once(a).cmp(&is_once(b));
+            order.then(distance_hz(&self.known[a]).total_cmp(&distance_hz(&self.known[b])))
+        });
         let grid = move |base_station: usize| {
             let known = &self.known[base_station];
             let timing = known.timing?;

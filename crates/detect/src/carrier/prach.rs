@@ -238,16 +238,18 @@ impl LearnedPrach {
             let (off_s, reach_s) = off(*n);
             off_s.abs() < reach_s
         };
+        let subframe_of = |n: i64| (timing.subframe as i64 + n).rem_euclid(SUBFRAMES as i64) as usize;
         // Of a faint one neither start nor format are sure: it lies somewhere in an occasion.
         let longer_s = self.seconds() - PRACH_FORMATS[0].sequence_seconds();
         let may_be_there = |n: &i64| {
-            let subframe = (timing.subframe as i64 + n).rem_euclid(SUBFRAMES as i64) as usize;
             let (off_s, reach_s) = off(*n);
             let slack_s = reach_s.max(OFF_MOST_S);
-            self.is_occasion(subframe) && -slack_s < off_s && off_s < longer_s + slack_s
+            self.is_occasion(subframe_of(*n)) && -slack_s < off_s && off_s < longer_s + slack_s
         };
         let unsure = || (nearest - 1..=nearest + 1).find(may_be_there).filter(|_| heard.sigma_s > UNSURE_S);
-        Some(nearest).filter(is_there).or_else(unsure)
+        // A faint one that is near a subframe at which none was heard is rather a part of one at an occasion.
+        let fits = Some(nearest).filter(is_there);
+        fits.filter(|&n| self.is_occasion(subframe_of(n))).or_else(unsure).or(fits)
     }
 
     pub(super) fn is_at(&self, heard: &HeardPreamble) -> bool {

@@ -28,9 +28,9 @@ impl Budget {
         allows
     }
 
-    /// It was in vain.
-    pub fn spend(&mut self) {
-        self.left -= 1.0;
+    /// It was in vain, and cost so many tries.
+    pub fn spend(&mut self, tries: f64) {
+        self.left -= tries;
     }
 
     /// Places that were left out.
@@ -50,7 +50,7 @@ mod tests {
         for i in 0..1000 {
             if budget.allows(f64::from(i) * 2e-3) {
                 tried += 1;
-                budget.spend();
+                budget.spend(1.0);
             }
         }
         assert!((24..=26).contains(&tried), "{tried}");

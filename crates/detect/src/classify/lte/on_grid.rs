@@ -33,6 +33,10 @@ const LEAKAGE: f64 = 0.02;
 const TAPER_HZ: f64 = 40e3;
 /// The evidence that is a sign of such a name.
 pub const ON_SUBFRAMES: &str = "on_learned_subframes";
+/// Edges in time that speak so much against the grid need no look at those in frequency: a natural logarithm.
+const HOPELESS_LN: f64 = -2.0;
+/// Edges in frequency that were so far off, as a share of the width, have those in time measured again.
+const OFF_SHARE: f64 = 0.1;
 /// One slot of several blocks is half of a hopping subframe at the best, and rare: by so much less likely, as a logarithm.
 const WIDE_SLOT_LN: f64 = 3.0;
 /// Evidence of one emission counts to here: its neighbours err together with it.
@@ -99,11 +103,20 @@ impl SharedChannelClassifier {
             return None;
         }
         let rough = self.spans(region, (region.low_hz, region.high_hz), snippet, floor, grid)?;
-        let (low_hz, high_hz, ln_band, (shift_hz, shift_sigma_hz)) =
-            self.blocks_on_grid(region, &rough, snippet, floor, grid)?;
+        let is_hopeless = rough.ln_factor < HOPELESS_LN;
+        let (low_hz, high_hz, ln_band, (shift_hz, shift_sigma_hz)) = if is_hopeless {
+            (region.low_hz, region.high_hz, 0.0, (0.0, BAND_REACH_HZ))
+        } else {
+            self.blocks_on_grid(region, &rough, snippet, floor, grid)?
+        };
         let (low_hz, high_hz) = (low_hz + shift_hz, high_hz + shift_hz);
         let blocks = ((high_hz - low_hz) / BLOCK_HZ).round().max(1.0) as u16;
-        let span = self.spans(region, (low_hz, high_hz), snippet, floor, grid)?;
+        let off_hz = (low_hz - region.low_hz).abs() + (high_hz - region.high_hz).abs();
+        let span = if is_hopeless || off_hz < OFF_SHARE * width {
+            rough
+        } else {
+            self.spans(region, (low_hz, high_hz), snippet, floor, grid)?
+        };
         let unlikely = if span.slots == 1 && blocks > 1 { WIDE_SLOT_LN } else { 0.0 };
         let ln_factor = span.ln_factor + ln_band - unlikely;
         if ln_factor.is_nan() || band::lte_band((low_hz + high_hz) / 2.0).is_none() {

@@ -82,7 +82,7 @@ impl NarrowClassifier {
         }
         let found = self.judge(shared, region, snippet, floor);
         if found.is_none() {
-            self.budget.spend();
+            self.budget.spend(1.0);
         }
         if found.is_none() && self.others.len() < PLACES_MOST {
             self.others.push((region.low_hz, region.high_hz, start_s + AGAIN_S));

@@ -14,6 +14,9 @@ use cellwarden_types::{Evidence, Standard};
 const LEARNED_LLR: f64 = 2.0;
 /// How much of what other emissions say counts for one.
 const IN_USE_SHARE: f64 = 0.3;
+/// What a look at a grid costs where the emission is longer than this.
+const LONG_S: f64 = 1.3e-3;
+const LONG_LOOKS: f64 = 5.0;
 
 impl Stream {
     /// The name of what nothing else named, where it lies on a learned base station's subframes and blocks. `from` is the sample
@@ -26,6 +29,10 @@ impl Stream {
         let rate = self.rate.0;
         let middle_hz = (region.low_hz + region.high_hz) / 2.0;
         let at_s = self.seconds_at(region.start as f64);
+        if self.carriers.grids(at_s, middle_hz).next().is_none() || !self.grid_looks.allows(at_s) {
+            return None;
+        }
+        let looks = if region.count as f64 > LONG_S * rate { LONG_LOOKS } else { 1.0 };
         let Classifiers { shared, iq, .. } = &mut self.classifiers;
         let snippet = Snippet { iq, start: from, rate_hz: rate, center_hz: self.center.0 };
         let near = snippet.around(region, (MARGIN_S * rate) as u64);
@@ -50,9 +57,16 @@ impl Stream {
                 best = Some((found, grid));
             }
         }
-        let (mut found, grid) = best?;
+        let Some((mut found, grid)) = best else {
+            self.grid_looks.spend(looks);
+            return None;
+        };
         // Of several grids one fits by chance so much more often.
-        let in_use = self.carriers.is_own(grid.base_station, found.ln_factor - f64::from(tried).ln())?;
+        let in_use = self.carriers.is_own(grid.base_station, found.ln_factor - f64::from(tried).ln());
+        let Some(in_use) = in_use else {
+            self.grid_looks.spend(looks);
+            return None;
+        };
         found.proposal.detail.evidence.push(Evidence::new("carrier_in_use", in_use, IN_USE_SHARE * in_use));
         let heard = HeardShared {
             shift_s: found.shift / rate,

@@ -12,6 +12,7 @@ pub(super) use history::noise_of;
 
 use crate::candidate::{NoiseFloor, Proposal};
 use crate::carrier::{Carriers, LearnedPrach};
+use crate::classify::budget::Budget;
 use crate::classify::gsm::GsmClassifier;
 use crate::classify::lte::prach::PrachSearch;
 use crate::classify::lte::prach::deep::DeepSearch;
@@ -53,6 +54,9 @@ const INCOMING_S: f64 = 0.025;
 const CLOCK_STEP_S: f64 = 1e-6;
 /// Visits that a stream's tiles may come from: shorter than 20 ms, none has a row worth keeping.
 const VISITS_MOST: usize = 64;
+/// Looks at grids that may be in vain, a second at 1 Hz: each takes some transforms of 2 ms, and those of long emissions count
+/// for several.
+const GRID_LOOKS: f64 = 2.4e9;
 
 /// What depends on rate, centre and format.
 pub(super) struct Stream {
@@ -91,6 +95,8 @@ pub(super) struct Stream {
     deep_next: u64,
     /// Base stations of this band, and the first sample, from the origin, at which their occasions were not looked at.
     pub(super) carriers: Carriers,
+    /// Looks at their grids that name nothing.
+    grid_looks: Budget,
     occasions_next: u64,
     /// What the names of long preambles go by.
     neighbours: Neighbours,
@@ -176,6 +182,7 @@ impl Stream {
             deep: if config.depth == Depth::Full { DeepSearch::new(rate) } else { None },
             deep_next: 0,
             carriers: Carriers::from_known(own),
+            grid_looks: Budget::new(GRID_LOOKS / rate, GRID_LOOKS / rate),
             occasions_next: 0,
             neighbours: Neighbours::default(),
             places_skipped: 0,

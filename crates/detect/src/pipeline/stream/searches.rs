@@ -80,7 +80,12 @@ impl Stream {
         let gate = self.gate.as_ref().map_or(0, PreambleGate::skipped);
         let grid = self.grid.as_ref().map_or(0, GridSearch::overlooked);
         let short = self.classifiers.short_prach.as_ref().map_or(0, ShortPrachSearch::skipped);
-        self.places_skipped + short + gate + grid + self.pulses.as_ref().map_or(0, PulseSearch::overlooked)
+        self.places_skipped
+            + self.grid_looks.skipped()
+            + short
+            + gate
+            + grid
+            + self.pulses.as_ref().map_or(0, PulseSearch::overlooked)
     }
 
     /// Where the searches of every place and of base stations' occasions go on, from the origin.

@@ -189,7 +189,7 @@ impl ShortPrachSearch {
         }
         let found = self.search_place(snippet, floor, (place, is_unpaired));
         if found.is_none() {
-            self.budgets[usize::from(is_unpaired)].spend();
+            self.budgets[usize::from(is_unpaired)].spend(1.0);
         }
         found
     }
