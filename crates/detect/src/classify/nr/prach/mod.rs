@@ -53,6 +53,8 @@ const IN_VAIN_PER_S: [f64; 2] = [60.0, 300.0];
 /// Places so near to each other are one.
 const NEAR_S: f64 = 0.1e-3;
 const NEAR_HZ: f64 = 0.8e6;
+/// A faint symbol is seen whole, or hardly: most of the 4.3 MHz that 144 subcarriers of 30 kHz have.
+const WHOLE_HZ: f64 = 3e6;
 /// A bin so far over its neighbours is a carrier or the radio's DC.
 const SPIKE: f32 = 12.0;
 const SPIKE_REACH: usize = 8;
@@ -169,12 +171,14 @@ impl ShortPrachSearch {
     /// Whether a region may be a preamble, or a piece of one that is faint.
     fn may_hold(&self, region: &Region) -> bool {
         let (seconds, width) = (region.count as f64 / self.rate_hz, region.high_hz - region.low_hz);
+        // One or two symbols of a root that is few lines in time and frequency come in pieces; in paired bands that is what LTE's
+        // soundings look like.
+        let is_unpaired = || band::nr_band((region.low_hz + region.high_hz) / 2.0).is_some_and(UplinkBand::is_tdd);
         if region.snr_db >= CLEAR_DB {
-            // One or two symbols of a root that is few lines in time and frequency come in pieces; in paired bands that is what
-            // LTE's soundings look like.
-            let is_unpaired = || band::nr_band((region.low_hz + region.high_hz) / 2.0).is_some_and(UplinkBand::is_tdd);
             let least = if seconds < 0.25e-3 && is_unpaired() { 0.6e6 } else { 1.4e6 };
             (40e-6..0.93e-3).contains(&seconds) && (least..5.5e6).contains(&width)
+        } else if seconds < 0.09e-3 {
+            seconds > 40e-6 && (WHOLE_HZ..5.5e6).contains(&width) && is_unpaired()
         } else {
             (0.09e-3..1.2e-3).contains(&seconds) && (0.7e6..6e6).contains(&width)
         }
