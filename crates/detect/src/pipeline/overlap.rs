@@ -64,13 +64,16 @@ fn apart_hz(a: &Region, b: &Region, rate_hz: f64) -> f64 {
 }
 
 /// Whether a segment is likely the skirt of an emission at least 20 dB denser: all of it lies within that one's time. What has
-/// edges far from that one is none, unless it is its image around `center_hz`. Only asked of what no classifier proved.
+/// edges far from that one is none, unless it is its image around `center_hz` or as wide as it. Only asked of what no classifier proved.
 pub(super) fn in_a_skirt(segment: &Segment, cluster: &[Segment], (center_hz, rate_hz): (f64, f64)) -> bool {
     /// Skirts reach so far, sidelobes as far as the emission is wide and half of that, and lower than this.
     const REACH_HZ: f64 = 300e3;
     const DEEPEST: f64 = 1e-4;
     /// An image is no stronger.
     const IMAGE: f64 = 3e-3;
+    /// Nor is a copy; its width is the same but for what edges are measured to.
+    const COPY: f64 = 3e-4;
+    const COPY_HZ: f64 = 45e3;
     let region = &segment.region;
     let is_short = region.count as f64 <= SPLASH_S * rate_hz;
     let density = |r: &Region| r.power / (r.high_hz - r.low_hz).max(1.0);
@@ -85,7 +88,9 @@ pub(super) fn in_a_skirt(segment: &Segment, cluster: &[Segment], (center_hz, rat
         let is_within = start > of.start as f64 - slack && end < (of.start + of.count) as f64 + slack;
         // Where it begins or ends, it is all over the band for a moment.
         let is_splash = is_short && share < DEEPEST && is_at_an_end(region, of, rate_hz);
-        is_splash || share < 0.01 && is_within && (!segment.is_alone || is_near || is_image)
+        // A receiver's own mixing puts copies of a strong one elsewhere, as wide as that.
+        let is_copy = share < COPY && (region.high_hz - region.low_hz - width).abs() < COPY_HZ;
+        is_splash || share < 0.01 && is_within && (!segment.is_alone || is_near || is_image || is_copy)
     })
 }
 
