@@ -83,7 +83,10 @@ fn a_call_over_several_visits_is_one_hit_and_every_sample_is_accounted_for() {
     let ids: BTreeSet<&str> = of_phones.iter().filter_map(|h| h["id"].as_str()).collect();
     let last = of_phones.last().expect("a hit");
     assert_eq!((ids.len(), &last["state"], &last["block"]), (1, &"closed".into(), &"A".into()), "{of_phones:#?}");
-    assert_eq!(last["bursts"], bursts(&records).len(), "{last}");
+    // What a change of centre cuts off may be a burst without a name that is taken for its own.
+    let unnamed = records.iter().filter(|r| r["type"] == "burst" && r["standard"] == "unknown").count();
+    let (named, all) = (bursts(&records).len() as u64, last["bursts"].as_u64().expect("a count"));
+    assert!((named..=named + unnamed as u64).contains(&all), "{named}, {unnamed}: {last}");
     // Each burst lies in a visit of its centre, and where the recording has it, to two samples; so do the device's times.
     let text = std::fs::read_to_string(golden("gsm.jsonl")).expect("the golden answer");
     let known: Vec<f64> = common::records(&text)
