@@ -53,6 +53,9 @@ const IN_VAIN_PER_S: [f64; 2] = [60.0, 300.0];
 /// Places so near to each other are one.
 const NEAR_S: f64 = 0.1e-3;
 const NEAR_HZ: f64 = 0.8e6;
+/// A frequency within a band of NR, and places of a cluster for which there is room.
+const UNPAIRED_HZ: f64 = 3.55e9;
+const PLACES: usize = 64;
 /// A faint symbol is seen whole, or hardly: most of the 4.3 MHz that 144 subcarriers of 30 kHz have.
 const WHOLE_HZ: f64 = 3e6;
 /// A bin so far over its neighbours is a carrier or the radio's DC.
@@ -134,9 +137,23 @@ impl ShortPrachSearch {
         let span = span::Scratch::new();
         let scratch = grids.iter().map(|g| g.fft.get_inplace_scratch_len()).max().unwrap_or(0);
         let (y, scratch) = (Vec::new(), vec![Complex32::ZERO; scratch]);
-        let (sums, energies, runs, places) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (sums, energies, runs, places) = (Vec::new(), Vec::new(), Vec::new(), Vec::with_capacity(PLACES));
         let budgets = IN_VAIN_PER_S.map(|per_s| Budget::new(per_s, per_s / 2.0));
-        Some(Self { rate_hz, channel, buffers, scratch, y, grids, roots, span, sums, energies, runs, places, budgets })
+        let mut search =
+            Self { rate_hz, channel, buffers, scratch, y, grids, roots, span, sums, energies, runs, places, budgets };
+        search.grow();
+        Some(search)
+    }
+
+    /// Room for what a look takes, by a look at silence: nothing is allocated while samples flow.
+    fn grow(&mut self) {
+        let silence = Snippet { iq: &[], start: 0, rate_hz: self.rate_hz, center_hz: UNPAIRED_HZ };
+        self.y.extend_from_slice(self.channel.load(&mut self.buffers, &silence, 0).channel(0.0));
+        for i in 0..self.grids.len() {
+            self.grids[i].load(&self.y, &mut self.scratch);
+            self.repeated(i, UNPAIRED_HZ);
+            self.roots.folded(self.grids[i].points);
+        }
     }
 
     /// Adds the preambles where regions are as wide and long as one, or as a piece of a faint one.
