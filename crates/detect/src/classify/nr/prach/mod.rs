@@ -201,7 +201,7 @@ impl ShortPrachSearch {
         }
     }
 
-    /// The preamble that begins near a place, within 0.5 ms, and lies within [`REACH_HZ`] of it.
+    /// The preamble that begins near a place, within 0.5 ms, and lies not far from it in frequency.
     pub fn search(&mut self, snippet: &Snippet<'_>, floor: &NoiseFloor, place: Place) -> Option<Proposal> {
         let is_unpaired = band::nr_band(place.center_hz)?.is_tdd();
         let at_s = place.start as f64 / self.rate_hz;
