@@ -1,6 +1,8 @@
 //! What was, for those who ask later: native samples, and tile powers, by time and band.
 
+use crate::convert::convert;
 use cellwarden_types::SampleFormat;
+use num_complex::Complex32;
 use std::collections::VecDeque;
 
 /// The last native samples of a stream, addressed by sample index.
@@ -55,6 +57,15 @@ impl SampleRing {
         let from = (start - self.first) as usize * size;
         let to = (end - self.first) as usize * size;
         &self.bytes.make_contiguous()[from..to]
+    }
+
+    /// The samples from `start` until before `end`, full scale = 1.0, in `iq`: as many as it has then.
+    ///
+    /// # Panics
+    /// As [`slice`](Self::slice).
+    pub fn load(&mut self, start: u64, end: u64, iq: &mut Vec<Complex32>) {
+        iq.resize((end - start) as usize, Complex32::ZERO);
+        convert(self.format, self.slice(start, end), iq);
     }
 }
 

@@ -24,6 +24,10 @@ pub const SLOT_SYMBOLS: usize = 7;
 pub const SLOT_TS: u32 = 15360;
 /// Ts of a subframe. TS 36.211 clause 4.1.
 pub const SUBFRAME_TS: u32 = 30720;
+/// A slot in seconds.
+pub const SLOT_S: f64 = SLOT_TS as f64 / TS_PER_SECOND;
+/// A subframe in seconds.
+pub const SUBFRAME_S: f64 = SUBFRAME_TS as f64 / TS_PER_SECOND;
 /// Subcarriers of a resource block. TS 36.211 Table 5.2.3-1.
 pub const RB_SUBCARRIERS: usize = 12;
 /// Width of a resource block in hertz.

@@ -1,8 +1,8 @@
 //! A base station's preambles: their place, format, roots and subframes (TS 36.211 5.7).
 
 use super::shared::SharedPlace;
-use super::timing::{SUBFRAME_S, SUBFRAMES, Timing};
-use cellwarden_standards::lte::{PRACH_FORMATS, PRACH_ROOTS_839};
+use super::timing::{SUBFRAMES, Timing};
+use cellwarden_standards::lte::{PRACH_FORMATS, PRACH_ROOTS_839, SUBFRAME_S};
 use cellwarden_types::Hertz;
 use cellwarden_types::units::hertz_or_text;
 use serde::{Deserialize, Serialize};

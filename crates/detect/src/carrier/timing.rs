@@ -1,9 +1,8 @@
 //! When a base station's subframes begin, by the receiver's clock.
 
 use super::prach::HeardPreamble;
-use cellwarden_standards::lte::{SUBFRAME_TS, TS_PER_SECOND};
+use cellwarden_standards::lte::SUBFRAME_S;
 
-pub(super) const SUBFRAME_S: f64 = SUBFRAME_TS as f64 / TS_PER_SECOND;
 /// Occasions repeat after two frames at the latest (TS 36.211 table 5.7.1-2).
 pub const SUBFRAMES: usize = 20;
 /// A receiver's clock before anything is known of it, and how that wanders, in seconds a second and that by the root of a second.

@@ -12,13 +12,12 @@ use cellwarden_standards::{band, lte};
 use cellwarden_types::{Detail, Evidence, Kind, Standard};
 use std::ops::Range;
 
-const SUBFRAME_S: f64 = lte::SUBFRAME_TS as f64 / lte::TS_PER_SECOND;
-const SLOT_S: f64 = lte::SLOT_TS as f64 / lte::TS_PER_SECOND;
+const SLOT_S: f64 = lte::SLOT_S;
 const BLOCK_HZ: f64 = lte::RB_HZ;
 /// The last symbol of a subframe with its prefix, left out where the base station lets phones sound (TS 36.211 5.3.4).
 const LAST_SYMBOL_S: f64 = (lte::CP_OTHER_TS + lte::SYMBOL_TS) as f64 / lte::TS_PER_SECOND;
 /// A region's edges may be so far off: all of a subframe, and of a block, is as likely.
-const TIME_REACH_S: f64 = 0.5 * SUBFRAME_S;
+const TIME_REACH_S: f64 = 0.5 * lte::SUBFRAME_S;
 const BAND_REACH_HZ: f64 = 0.5 * BLOCK_HZ;
 /// What is left of a region between the farthest places of its edges, at the least.
 const LEAST_S: f64 = 0.2e-3;
@@ -39,8 +38,8 @@ const HOPELESS_LN: f64 = -2.0;
 const OFF_SHARE: f64 = 0.1;
 /// One slot of several blocks is half of a hopping subframe at the best, and rare: by so much less likely, as a logarithm.
 const WIDE_SLOT_LN: f64 = 3.0;
-/// Evidence of one emission counts to here: its neighbours err together with it.
-const LLR_MOST: f64 = 4.0;
+/// Evidence of the edges in time, and of those in frequency, counts to here: an emission's neighbours err together with it.
+const LLR_MOST: f64 = 2.0;
 /// How much of the logarithm counts.
 const LLR_SHARE: f64 = 0.6;
 
@@ -122,7 +121,7 @@ impl SharedChannelClassifier {
         if ln_factor.is_nan() || band::lte_band((low_hz + high_hz) / 2.0).is_none() {
             return None;
         }
-        let llr = |ln: f64| (LLR_SHARE * ln).clamp(-1.0, LLR_MOST * 0.5);
+        let llr = |ln: f64| (LLR_SHARE * ln).clamp(-1.0, LLR_MOST);
         let proposal = Proposal {
             standard: Standard::Lte,
             kind: if span.slots == 1 && blocks == 1 { Kind::Pucch } else { Kind::Pusch },

@@ -19,8 +19,8 @@ use cellwarden_types::{Detail, Evidence, Kind, Standard, undb};
 use num_complex::Complex32;
 
 /// A resource block, a slot, a symbol's useful part (TS 36.211 5.2.3, 5.6).
-const BLOCK_HZ: f64 = 180e3;
-const SLOT_S: f64 = 0.5e-3;
+const BLOCK_HZ: f64 = lte::RB_HZ;
+const SLOT_S: f64 = lte::SLOT_S;
 pub(super) const USEFUL_S: f64 = 1.0 / 15e3;
 const SUBCARRIER_HZ: f64 = 15e3;
 /// Share of its subcarriers that a shared channel fills, with room for fading: NB-IoT's one to six tones do not.

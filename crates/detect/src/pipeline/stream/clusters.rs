@@ -6,7 +6,6 @@ use crate::classify::gsm::GsmClassifier;
 use crate::classify::leftover;
 use crate::classify::nr::downlink::{self, DownlinkFrame};
 use crate::config::{Depth, DetectConfig};
-use crate::convert::convert;
 use crate::pipeline::StageCosts;
 use crate::pipeline::overlap::{
     common_area, drop_doubles, drop_skirts, in_a_skirt, is_of_short, is_splash, same_emission, share_inside,
@@ -16,7 +15,6 @@ use crate::swap::SwapTest;
 use cellwarden_standards::band::{self, UplinkBand};
 use cellwarden_standards::gsm;
 use cellwarden_types::{Burst, Kind, Standard};
-use num_complex::Complex32;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -105,11 +103,8 @@ impl Stream {
         let energy_only = config.depth == Depth::Energy || from >= to;
         let mut claimed = vec![energy_only; cluster.len()];
         if !energy_only {
-            let format = self.format;
-            let bytes = self.ring.slice(from, to);
             let parts = &mut self.classifiers;
-            parts.iq.resize((to - from) as usize, Complex32::ZERO);
-            convert(format, bytes, &mut parts.iq);
+            self.ring.load(from, to, &mut parts.iq);
             let snippet = Snippet { iq: &parts.iq, start: from, rate_hz: self.rate.0, center_hz: self.center.0 };
             let seconds_at = |sample: u64| (sample + self.lost_before) as f64 / self.rate.0;
             parts.downlink.watch(seconds_at(from));

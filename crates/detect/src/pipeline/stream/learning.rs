@@ -29,7 +29,8 @@ impl Stream {
         let rate = self.rate.0;
         let middle_hz = (region.low_hz + region.high_hz) / 2.0;
         let at_s = self.seconds_at(region.start as f64);
-        if self.carriers.grids(at_s, middle_hz).next().is_none() || !self.grid_looks.allows(at_s) {
+        let mut grids = self.carriers.grids(at_s, middle_hz).peekable();
+        if grids.peek().is_none() || !self.grid_looks.allows(at_s) {
             return None;
         }
         let looks = if region.count as f64 > LONG_S * rate { LONG_LOOKS } else { 1.0 };
@@ -38,7 +39,7 @@ impl Stream {
         let near = snippet.around(region, (MARGIN_S * rate) as u64);
         let mut best: Option<(OnGrid, GridNear)> = None;
         let mut tried = 0;
-        for grid in self.carriers.grids(at_s, middle_hz) {
+        for grid in grids {
             tried += 1;
             let subframe = grid.subframe_s * rate - self.lost_before as f64;
             let (early, late) = (grid.early_s * rate, grid.late_s * rate);

@@ -4,14 +4,12 @@ use super::{Classifiers, Faint, HELD_S, Stream};
 use crate::candidate::{Proposal, Snippet};
 use crate::carrier::LearnedPrach;
 use crate::classify::nr::prach::{Place, ShortPrachSearch};
-use crate::convert::convert;
 use crate::gate::PreambleGate;
 use crate::grid::GridSearch;
 use crate::pipeline::overlap::{is_of, same_emission};
 use crate::pulse::PulseSearch;
 use crate::swap::SwapTest;
 use cellwarden_types::Burst;
-use num_complex::Complex32;
 use std::sync::Arc;
 
 /// And around a faint preamble: the longest format to both sides of its window.
@@ -58,8 +56,7 @@ impl Stream {
             if begin >= end || parts.recent_prach.iter().any(is_known) {
                 return false;
             }
-            parts.iq.resize((end - begin) as usize, Complex32::ZERO);
-            convert(self.format, self.ring.slice(begin, end), &mut parts.iq);
+            self.ring.load(begin, end, &mut parts.iq);
             self.quietener.quieten(&mut parts.iq, center_hz - self.center.0, noise);
             let snippet = Snippet { iq: &parts.iq, start: begin, rate_hz: self.rate.0, center_hz: self.center.0 };
             let long = prach.search_faint(&snippet, &self.noise, from, center_hz);
@@ -139,8 +136,7 @@ impl Stream {
                 let needs = narrow.needs(base_station, place);
                 let last = (needs.end.ceil() as u64).min(known);
                 let first = (needs.start.floor().max(0.0) as u64).max(self.ring.first()).min(last);
-                parts.iq.resize((last - first) as usize, Complex32::ZERO);
-                convert(self.format, self.ring.slice(first, last), &mut parts.iq);
+                self.ring.load(first, last, &mut parts.iq);
                 let snippet = Snippet { iq: &parts.iq, start: first, rate_hz: rate, center_hz: self.center.0 };
                 if !narrow.sights(&snippet, &self.noise, base_station, place, &occasion.roots) {
                     continue;
@@ -148,8 +144,7 @@ impl Stream {
             }
             let first = (start as u64).saturating_sub(margin).max(self.ring.first());
             let last = (start as u64 + 2 * margin).min(known);
-            parts.iq.resize((last - first) as usize, Complex32::ZERO);
-            convert(self.format, self.ring.slice(first, last), &mut parts.iq);
+            self.ring.load(first, last, &mut parts.iq);
             let snippet = Snippet { iq: &parts.iq, start: first, rate_hz: rate, center_hz: self.center.0 };
             let sighting = prach.sight_known(&snippet, &self.noise, base_station, place, &occasion.roots);
             let found = sighting.and_then(|s| prach.propose_known(&s, &snippet, &self.noise, base_station));
@@ -192,8 +187,7 @@ impl Stream {
         }
         let (from, to) = (first.saturating_sub(margin).max(self.ring.first()), (end + margin).min(known));
         let parts = &mut self.classifiers;
-        parts.iq.resize((to - from) as usize, Complex32::ZERO);
-        convert(self.format, self.ring.slice(from, to), &mut parts.iq);
+        self.ring.load(from, to, &mut parts.iq);
         let snippet = Snippet { iq: &parts.iq, start: from, rate_hz: self.rate.0, center_hz: self.center.0 };
         let mut found = Vec::new();
         if let Some(deep) = &mut self.deep {
