@@ -104,6 +104,36 @@ fn allocations_of_1_4_and_25_blocks_are_found_in_one_subframe() {
     }
 }
 
+/// Found together: half of them at the least.
+#[test]
+fn ten_subframes_of_4_blocks_within_40_ms_are_found_at_minus_6_db() {
+    let (mut groups, mut all, mut wrong) = (0, 0, 0);
+    for seed in 81..84 {
+        let mut air = Air::noise(RATE_HZ, LTE_HZ, 0.2 + 20.0 * 0.1, seed);
+        let sent: Vec<Vec<Sent>> = (0..20)
+            .map(|group| {
+                let start_s = 0.2 + f64::from(group) * 0.1 + air.rng.random_range(0.0..1e-3);
+                let first = air.rng.random_range(0..=CARRIER - 4);
+                let mut subframes = rand::seq::index::sample(&mut air.rng, 40, 10).into_vec();
+                subframes.sort_unstable();
+                let one = |at: usize| {
+                    let burst = lte::pusch((first, 4, CARRIER), lte::Modulation::Qpsk, (7, 2), &mut air.rng);
+                    send(&mut air, start_s + at as f64 * 1e-3, burst, (first, 4), -6.0)
+                };
+                subframes.into_iter().map(one).collect()
+            })
+            .collect();
+        let (_, bursts) = air.detect_with(DetectConfig::default());
+        let found = |group: &Vec<Sent>| group.iter().filter(|s| bursts.iter().any(|b| s.is_found_by(b))).count();
+        groups += sent.iter().filter(|g| 2 * found(g) >= g.len()).count();
+        all += sent.iter().map(found).sum::<usize>();
+        wrong += bursts.iter().filter(|b| !sent.iter().flatten().any(|s| s.share(b) > 0.0)).count();
+    }
+    println!("{groups} of 60 groups, {all} of 600 subframes; {wrong} of noise");
+    assert!(tail_bound(groups, 60, FOUND) > REFUTED && tail_bound(all, 600, 0.85) > REFUTED, "{groups}, {all}");
+    assert!(wrong <= 6, "{wrong}");
+}
+
 #[test]
 fn both_slots_of_a_control_channel_are_found_at_3_db() {
     let (mut air, starts) = room(74);

@@ -147,3 +147,29 @@ fn what_lies_anywhere_is_not_named_by_the_grid() {
     println!("{named} of {found} named");
     assert!(found > 700 && tail_bound(found - named, found, 1.0 - 1.0 / 150.0) > 1e-3, "{named} of {found}");
 }
+
+/// A phone in a call is heard by its reports: -4 dB in their blocks, one each 40 ms. Of the first ones of its two seconds nothing tells.
+#[test]
+fn reports_are_told_by_their_pair_at_minus_4_db() {
+    let (mut found, mut told, mut wrong) = (0, 0, 0);
+    for seed in 41..44 {
+        let mut air = learned(500, seed);
+        let mut sent = Vec::new();
+        for i in 0..50 {
+            for (slot, place) in [(0, 1), (1, CARRIER - 2)] {
+                let burst = lte::pucch1_slot((place, CARRIER), (7, i % 12, 0), true);
+                sent.push(send(&mut air, (40 * i) as f64 + 0.5 * f64::from(slot), burst, (place, 1), 0.0, -4.0));
+            }
+        }
+        let bursts = bursts(&air);
+        let is_report = |b: &&Burst| b.detail.evidence.iter().any(|e| e.name == "report_at_its_pair");
+        let late = &sent[20..];
+        found += late.iter().filter(|s| bursts.iter().any(|b| b.kind == Kind::Pucch && s.is_found_by(b))).count();
+        told += bursts.iter().filter(is_report).count();
+        wrong += bursts.iter().filter(is_report).filter(|b| !sent.iter().any(|s| s.is_found_by(b))).count();
+        let twice = sent.iter().filter(|s| bursts.iter().filter(|b| s.is_found_by(b)).count() > 1).count();
+        assert_eq!(twice, 0);
+    }
+    println!("{found} of 240 found; {told} told, {wrong} of them wrong");
+    assert!(tail_bound(found, 240, 0.5) > 1e-3 && wrong * 50 < told, "{found} of 240, {wrong} of {told} wrong");
+}

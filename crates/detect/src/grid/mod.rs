@@ -8,12 +8,14 @@
 //!
 //! What the segmenter shows is taken out before: strong emissions, and what they cast beside themselves.
 
+mod again;
 mod boxes;
 mod chance;
 mod past;
 mod shown;
 mod windows;
 
+pub(crate) use again::BACK_S;
 pub(crate) use boxes::best_run;
 pub(crate) use chance::{correlation, independent_cell};
 pub(crate) use windows::{MOST_RATIO, Size, Window};
@@ -22,6 +24,7 @@ use crate::candidate::Region;
 use crate::config::FrameGeometry;
 use crate::segment::Segment;
 use crate::steps::{LINES_KEPT, STEP_S, StepSums, running_sums};
+use again::{Again, PARTNERS};
 use boxes::{Fitter, REACH_STEPS, lasts};
 use past::{Area, Past};
 use shown::{Scale, ShownEmissions};
@@ -84,6 +87,7 @@ pub struct GridSearch {
     coarse: Vec<f32>,
     hot: Vec<Window>,
     shown: ShownEmissions,
+    again: Again,
     /// By stride: share of the last second in which boxes lay there.
     load: Vec<f32>,
     /// Floor in the middle of the band's bins by height.
@@ -108,9 +112,11 @@ impl GridSearch {
             let time = (LENGTHS[length], step_frames, frame_s);
             let size = Size::new(time, (wide, stride, strides, bin_hz), FALSE_PER_HOUR)?;
             // A step's cell is the mean of its frames.
-            Some(size.of_means(length, 1.0 / step_frames as f32))
+            Some(size.of_means(length, 1.0 / step_frames as f32).of_pairs(PARTNERS))
         };
         let chunk_steps = geometry.chunk_frames / step_frames + 2;
+        let again = Again::new(step_frames as f64 * frame_s);
+        let past = Past::new(bins, again.back_steps() as usize, chunk_steps);
         Self {
             bins,
             bin_hz,
@@ -121,7 +127,8 @@ impl GridSearch {
             value,
             stride,
             sizes: SIZES.iter().filter_map(size).collect(),
-            past: Past::new(bins, chunk_steps),
+            scores: Vec::with_capacity(bins.max(past.most_steps())),
+            past,
             next: 0,
             lines: vec![0.0; LINES_KEPT * (strides + 1)],
             sums: [vec![0.0; strides + 1], vec![0.0; strides + 1]],
@@ -130,7 +137,7 @@ impl GridSearch {
             shown: ShownEmissions::new(scale),
             load: vec![0.0; strides],
             middle: 0.0,
-            scores: Vec::with_capacity(bins.max(past::KEEP_STEPS + chunk_steps)),
+            again,
             boxes: 0,
             overlooked: 0,
         }
@@ -142,17 +149,23 @@ impl GridSearch {
         self.next = 0;
         self.hot.clear();
         self.shown.clear();
+        self.again.begin();
     }
 
     /// Boxes that were not looked for because there were too many.
     pub fn overlooked(&self) -> u64 {
-        self.overlooked
+        self.overlooked + self.again.overlooked()
     }
 
     /// Where the next steps are to be added, `[steps][bins]`.
     pub fn room(&mut self) -> &mut Vec<f32> {
         self.drop_old();
         &mut self.past.steps
+    }
+
+    /// The last so many steps that were added, `[steps][bins]`.
+    pub fn newest(&self, steps: usize) -> &[f32] {
+        &self.past.steps[self.past.steps.len() - steps * self.bins..]
     }
 
     /// Takes the steps that were added. Of the segments, those from `from` on ended in them, `open_since` is the first frame that
@@ -181,7 +194,7 @@ impl GridSearch {
     /// The first frame at which a box may begin that was not reported yet.
     pub fn open_since(&self) -> u64 {
         let oldest = self.hot.iter().map(|w| w.end).min().unwrap_or(self.next);
-        let reach = (REACH_STEPS + LENGTHS[LENGTHS.len() - 1]) as u64;
+        let reach = (REACH_STEPS + LENGTHS[LENGTHS.len() - 1]) as u64 + self.again.back_steps();
         oldest.saturating_sub(reach).max(self.past.first) * self.step_frames as u64
     }
 
@@ -256,8 +269,13 @@ impl GridSearch {
             self.scores.extend_from_slice(floor);
             self.middle = *self.scores.select_nth_unstable_by(self.bins / 2, f32::total_cmp).1;
         }
+        let due = hot.iter().filter(|w| w.end <= horizon);
+        self.again.take(due.copied(), self.next);
         let mut effort = EFFORT;
         for window in hot.iter().filter(|w| w.end <= horizon) {
+            if !window.is_sure && !self.again.has_partner(window) {
+                continue;
+            }
             let size = &self.sizes[window.size];
             let low = window.place * size.stride;
             let from = window.end - LENGTHS[size.length] as u64;
@@ -269,7 +287,10 @@ impl GridSearch {
             };
             effort = left;
             let ratio = self.past.mean(seed);
-            if ratio <= bound || self.shown.is_part(&self.past, seed, ratio - 1.0, false) {
+            // What was taken out of it since may be what made it sure.
+            let is_enough =
+                window.is_sure && size.is_sure(window.place, ratio * size.cells) || self.again.has_partner(window);
+            if ratio <= bound || !is_enough || self.shown.is_part(&self.past, seed, ratio - 1.0, false) {
                 continue;
             }
             if self.boxes == 0 {
@@ -282,15 +303,22 @@ impl GridSearch {
                 Fitter { past, bin_hz: self.bin_hz, value: self.value, scale: 1.0 / (1.0 + usual), scores };
             let (found, ratio) = fitter.fit(seed);
             let segment = self.segment(found, ratio, floor);
-            let (from, low) = (found.from.saturating_sub(1), found.low.saturating_sub(1));
-            self.past.blank(Area { from, to: found.to + 1, low, high: (found.high + 1).min(self.bins) });
+            self.take_out(found);
             if let Some(segment) = segment.filter(|_| !self.is_busy(found)) {
                 self.boxes -= 1;
                 out.push(segment);
+                self.follow(found, ratio - 1.0, window);
             }
         }
+        self.look_again(horizon, effort, floor, out);
         hot.retain(|w| w.end > horizon);
         self.hot = hot;
+    }
+
+    /// Takes a box out, and what the windows of the rows see of it beside it.
+    fn take_out(&mut self, area: Area) {
+        let (from, low) = (area.from.saturating_sub(1), area.low.saturating_sub(1));
+        self.past.blank(Area { from, to: area.to + 1, low, high: (area.high + 1).min(self.bins) });
     }
 
     /// Whether boxes lie there all the time, this one counted.

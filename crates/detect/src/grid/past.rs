@@ -1,7 +1,7 @@
-//! The steps that are kept: a stream's last fourteen milliseconds, and areas of them.
+//! The steps that are kept of a stream, and areas of them.
 
-/// Steps kept behind a chunk.
-pub(super) const KEEP_STEPS: usize = 140;
+/// Steps that a box may reach over, and a chunk of them that waits for it.
+const KEEP_STEPS: usize = 140;
 
 /// What is taken out becomes the mean of noise: to the bit, no other cell is.
 const TAKEN: f32 = 1.0;
@@ -22,12 +22,22 @@ pub(super) struct Past {
     pub(super) steps: Vec<f32>,
     /// The oldest step that is held.
     pub(super) first: u64,
+    /// So many are kept behind a chunk; and as many as that come in at once.
+    keep: usize,
+    chunk: usize,
 }
 
 impl Past {
-    /// With room for so many steps more than are kept.
-    pub(super) fn new(bins: usize, chunk_steps: usize) -> Self {
-        Self { bins, steps: Vec::with_capacity((KEEP_STEPS + chunk_steps) * bins), first: 0 }
+    /// With `back` steps behind those that boxes are sought in, `chunk` of which come in at once.
+    pub(super) fn new(bins: usize, back: usize, chunk: usize) -> Self {
+        let keep = KEEP_STEPS + back;
+        let past = Self { bins, steps: Vec::new(), first: 0, keep, chunk };
+        Self { steps: Vec::with_capacity(past.most_steps() * bins), ..past }
+    }
+
+    /// The most that are held at once.
+    pub(super) fn most_steps(&self) -> usize {
+        2 * self.keep + self.chunk
     }
 
     /// Begins anew with step 0.
@@ -46,12 +56,12 @@ impl Past {
         &self.steps[at..at + self.bins]
     }
 
-    /// Lets go of all but the last.
+    /// Lets go of all but the last, once they are as many as those that are kept: they are moved less often so.
     pub(super) fn drop_old(&mut self) {
         let held = self.steps.len() / self.bins;
-        if held > KEEP_STEPS {
-            self.steps.drain(..(held - KEEP_STEPS) * self.bins);
-            self.first += (held - KEEP_STEPS) as u64;
+        if held > 2 * self.keep {
+            self.steps.drain(..(held - self.keep) * self.bins);
+            self.first += (held - self.keep) as u64;
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::past::{Area, Past};
 use crate::segment::Segment;
+use std::collections::VecDeque;
 
 /// A segment of this level is taken out; a fainter one may be a piece of something larger.
 const SHOWN_DB: f64 = 9.0;
@@ -18,8 +19,8 @@ const LEAKAGE: f32 = 1e-3;
 /// Beside an edge, so many bins after so many are asked.
 const EDGE_BINS: usize = 6;
 const EDGE_GAP: usize = 2;
-/// So many are remembered at once.
-const MOST_SHOWN: usize = 512;
+/// So many are remembered at once, the latest.
+const MOST_SHOWN: usize = 2_048;
 
 /// What the segmenter shows.
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +45,12 @@ pub(super) struct Scale {
 #[derive(Debug)]
 pub(super) struct ShownEmissions {
     scale: Scale,
-    all: Vec<Shown>,
+    all: VecDeque<Shown>,
 }
 
 impl ShownEmissions {
     pub(super) fn new(scale: Scale) -> Self {
-        Self { scale, all: Vec::with_capacity(MOST_SHOWN) }
+        Self { scale, all: VecDeque::with_capacity(MOST_SHOWN) }
     }
 
     pub(super) fn clear(&mut self) {
@@ -79,10 +80,11 @@ impl ShownEmissions {
             low: (bin(region.low_hz) - wider).max(0.0) as usize,
             high: ((bin(region.high_hz) + wider).max(0.0) as usize).min(bins),
         };
-        if self.all.len() < MOST_SHOWN {
-            let excess = 10f32.powf(region.snr_db as f32 / 10.0);
-            self.all.push(Shown { area, excess, is_continuous: segment.is_continuous() });
+        if self.all.len() == MOST_SHOWN {
+            self.all.pop_front();
         }
+        let excess = 10f32.powf(region.snr_db as f32 / 10.0);
+        self.all.push_back(Shown { area, excess, is_continuous: segment.is_continuous() });
         Some(area)
     }
 

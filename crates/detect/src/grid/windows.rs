@@ -34,10 +34,13 @@ pub(crate) struct Size {
     /// Independent values.
     values: f32,
     sigma: f32,
-    /// Excess over the noise that the budget allows.
+    /// Of one window.
+    chance: f64,
+    /// Excess over the noise that the budget allows, and that of windows that come in pairs.
     limit: f32,
-    /// By place: excess that is usual, its mean square about that, the sum above which a window is hot, and how often
-    /// it is more than noise.
+    pair_limit: f32,
+    /// By place: excess that is usual, its mean square about that, the sum above which a window is hot (as one of a pair),
+    /// and how often it is more than noise.
     pub(crate) usual: Vec<f32>,
     square: Vec<f32>,
     pub(super) bound: Vec<f32>,
@@ -53,11 +56,13 @@ pub(crate) struct Size {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     /// Log likelihood of its level against the usual one.
-    gain: f32,
+    pub(super) gain: f32,
     /// When it is: the step behind its last, of a pulse its first frame.
     pub(crate) end: u64,
     pub(crate) size: usize,
     pub(crate) place: usize,
+    /// Whether the budget allows it alone; else it counts where another one is at its place.
+    pub(super) is_sure: bool,
 }
 
 impl Window {
@@ -79,7 +84,8 @@ impl Size {
         let width = wide * stride;
         let values = independent(&correlation(), frames, width);
         let windows = 3600.0 / (frames as f64 * frame_s) * (BUDGET_HZ / (width as f64 * bin_hz));
-        let (cells, limit) = ((frames * width) as f32, excess_at(values, false_per_hour / (windows * OVERLAP)) as f32);
+        let chance = false_per_hour / (windows * OVERLAP);
+        let (cells, limit) = ((frames * width) as f32, excess_at(values, chance) as f32);
         Some(Self {
             length: 0,
             stride,
@@ -87,7 +93,9 @@ impl Size {
             cells,
             values: values as f32,
             sigma: (1.0 / values.sqrt()) as f32,
+            chance,
             limit,
+            pair_limit: limit,
             usual: vec![0.0; places],
             square: vec![0.0; places],
             bound: vec![cells * (1.0 + limit); places],
@@ -106,8 +114,22 @@ impl Size {
         self
     }
 
+    /// The same, where windows are hot as well of which two are at one place: each may have its partner at so many others,
+    /// so that as many pairs as single windows pass by chance.
+    pub(crate) fn of_pairs(mut self, partners: f64) -> Self {
+        self.pair_limit = excess_at(f64::from(self.values), (self.chance / partners).sqrt()) as f32;
+        let scale = (1.0 + self.pair_limit) / (1.0 + self.limit);
+        self.bound.iter_mut().for_each(|b| *b *= scale);
+        self
+    }
+
+    /// Whether a sum at a place is more than the budget allows one window.
+    pub(super) fn is_sure(&self, place: usize, sum: f32) -> bool {
+        sum > self.bound[place] + self.cells * (self.limit - self.pair_limit) * self.scale(place)
+    }
+
     /// How much more the place's level moves than noise of one does.
-    fn scale(&self, place: usize) -> f32 {
+    pub(super) fn scale(&self, place: usize) -> f32 {
         (1.0 + self.usual[place]).max(self.square[place].sqrt() / self.sigma)
     }
 
@@ -130,7 +152,8 @@ impl Size {
             if sum > self.bound[place] && sum >= before && sum > next && sum < MOST_RATIO * self.cells {
                 let ratio = sum / self.cells / (1.0 + self.usual[place]);
                 let values = self.values * ((1.0 + self.usual[place]) / self.scale(place)).powi(2);
-                let window = Window { gain: values * (ratio - 1.0 - ratio.ln()), end, size, place };
+                let gain = values * (ratio - 1.0 - ratio.ln());
+                let window = Window { gain, end, size, place, is_sure: self.is_sure(place, sum) };
                 let (time, last) = (end / self.half.0, &mut self.last[place / self.half.1]);
                 if last.0 == time {
                     let known = &mut hot[last.1];
@@ -171,7 +194,7 @@ impl Size {
             *square += weight * (moved - *square);
             *usual += weight * (off.max(least).min(most) + CLIP_LOSS * noise);
             let moves = (1.0 + *usual).max(square.sqrt() / self.sigma);
-            *bound = self.cells * (1.0 + *usual + self.limit * moves + error);
+            *bound = self.cells * (1.0 + *usual + self.pair_limit * moves + error);
         }
     }
 }

@@ -3,4 +3,5 @@
 pub mod on_grid;
 pub mod prach;
 pub mod reference;
+pub mod reports;
 pub mod shared;

@@ -74,6 +74,7 @@ impl Stream {
         self.search_faint(sensor, swapped, all, out);
         self.search_everywhere(sensor, swapped, all, out);
         self.search_occasions(sensor, config.search_cores, swapped, all, out);
+        self.tell_reports(sensor, swapped, all, out);
         self.release_held(sensor, all, out);
         costs.classify += began.elapsed();
     }
@@ -202,7 +203,7 @@ impl Stream {
         proposals.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.low_hz.total_cmp(&b.low_hz)));
         for mut proposal in proposals {
             self.learn(&mut proposal, swapped);
-            out.push(self.burst(proposal, sensor));
+            self.tell(proposal, sensor, out);
         }
     }
 }

@@ -5,6 +5,7 @@ mod history;
 mod learning;
 mod neighbours;
 mod quieten;
+mod reports;
 mod rows;
 mod searches;
 
@@ -17,6 +18,7 @@ use crate::classify::gsm::GsmClassifier;
 use crate::classify::lte::prach::PrachSearch;
 use crate::classify::lte::prach::deep::DeepSearch;
 use crate::classify::lte::prach::narrow::NarrowSearch;
+use crate::classify::lte::reports::ReportSearch;
 use crate::classify::lte::shared::SharedChannelClassifier;
 use crate::classify::nbiot::NarrowClassifier;
 use crate::classify::nr::downlink::DownlinkFrame;
@@ -27,7 +29,7 @@ use crate::config::{Depth, DetectConfig, FrameGeometry};
 use crate::convert::quantisation_density;
 use crate::floor::FloorTracker;
 use crate::gate::{Hint, PreambleGate};
-use crate::grid::GridSearch;
+use crate::grid::{BACK_S, GridSearch, correlation, independent_cell};
 use crate::history::{SampleRing, TileRing};
 use crate::pulse::PulseSearch;
 use crate::segment::{Segment, Segmenter};
@@ -46,8 +48,8 @@ use std::sync::Arc;
 /// Samples around a candidate that the classifiers get to see.
 const MARGIN_S: f64 = 1.5e-3;
 /// Native samples that are kept behind the last chunk: a cluster that waits for twice its greatest length and for the
-/// chunk's end, with its margins.
-const HELD_S: f64 = 0.05;
+/// chunk's end, with its margins; and as far as what comes again is looked back for.
+const HELD_S: f64 = 0.05 + BACK_S;
 /// A chunk, and what a block brings beyond it.
 const INCOMING_S: f64 = 0.025;
 /// A source that follows another clock moves a stream's time by more than this; what a recording rounds is less.
@@ -106,6 +108,10 @@ pub(super) struct Stream {
     grid: Option<GridSearch>,
     pulses: Option<PulseSearch>,
     held: Vec<Proposal>,
+    /// Reports that only come again tell; and what was told of late.
+    reports: Option<ReportSearch>,
+    reports_next: u64,
+    told: VecDeque<Proposal>,
     classifiers: Classifiers,
 }
 
@@ -130,6 +136,13 @@ struct Classifiers {
     slots: UplinkSlots,
     iq: Vec<Complex32>,
     recent_prach: Vec<Proposal>,
+}
+
+fn new_reports(geometry: FrameGeometry, step_frames: usize, (rate_hz, center_hz): (f64, f64)) -> ReportSearch {
+    let bin_hz = rate_hz / geometry.n_fft as f64;
+    let step_s = (step_frames * geometry.hop) as f64 / rate_hz;
+    let value = step_frames as f32 * independent_cell(&correlation()) as f32;
+    ReportSearch::new((geometry.n_fft, bin_hz, center_hz), step_s, value)
 }
 
 impl Stream {
@@ -191,6 +204,9 @@ impl Stream {
             steps,
             summed: Vec::with_capacity((geometry.chunk_frames / step_frames + 2) * n),
             held: Vec::new(),
+            reports: has_grid.then(|| new_reports(geometry, step_frames, (rate, center))),
+            reports_next: 0,
+            told: VecDeque::new(),
             classifiers: Classifiers {
                 gsm: GsmClassifier::new(rate, center),
                 prach: PrachSearch::new(rate),
@@ -253,8 +269,9 @@ impl Stream {
         self.gate.iter_mut().for_each(PreambleGate::begin);
         self.grid.iter_mut().for_each(GridSearch::begin);
         self.pulses.iter_mut().for_each(PulseSearch::begin);
+        self.reports.iter_mut().for_each(ReportSearch::begin);
         self.faint.clear();
-        (self.deep_next, self.occasions_next) = (0, 0);
+        (self.deep_next, self.occasions_next, self.reports_next) = (0, 0, 0);
         self.classifiers.recent_prach.clear();
         self.classifiers.downlink.begin(self.seconds_at(self.origin as f64));
     }
@@ -310,7 +327,7 @@ impl Stream {
 
     /// Lets go of samples that nothing can ask for any more.
     pub(super) fn forget(&mut self) {
-        let margin = ((MARGIN_S + 14e-3) * self.rate.0) as u64;
+        let margin = ((MARGIN_S + 14e-3 + BACK_S) * self.rate.0) as u64;
         let next = self.frame_start(self.frames_done);
         let oldest = self.waiting().map_or(next, |start| start + self.origin).min(next);
         let bound = next.saturating_sub((HELD_S * self.rate.0) as u64);

@@ -60,6 +60,8 @@ impl Stream {
         self.summed.clear();
         let room = self.grid.as_mut().map_or(&mut self.summed, GridSearch::room);
         self.steps.take(self.segmenter.last(frames), floor, room);
+        self.follow_reports();
+        let floor = self.floor.floor();
         if let Some(pulses) = &mut self.pulses {
             pulses.process(&self.steps, self.segmenter.held(), floor, &mut self.pending);
         }

@@ -65,7 +65,7 @@ impl Stream {
             let Some(mut found) = long.or_else(short) else { return false };
             if parts.is_new_faint(&found, begin as f64 - 0.1 * self.rate.0) {
                 self.learn(&mut found, swapped);
-                out.push(self.burst(found, sensor));
+                self.tell(found, sensor, out);
             }
             false
         });
@@ -85,10 +85,11 @@ impl Stream {
             + self.pulses.as_ref().map_or(0, PulseSearch::overlooked)
     }
 
-    /// Where the searches of every place and of base stations' occasions go on, from the origin.
+    /// Where the searches of every place, of base stations' occasions and of reports go on, from the origin.
     pub(super) fn searches_next(&self) -> impl Iterator<Item = u64> + '_ {
         let deep = self.deep.iter().map(|_| self.deep_next);
-        deep.chain(self.carriers.is_any_timed().then_some(self.occasions_next))
+        let reports = self.reports.iter().filter(|r| r.is_following()).map(|_| self.reports_next);
+        deep.chain(self.carriers.is_any_timed().then_some(self.occasions_next)).chain(reports)
     }
 
     /// Looks at the occasions of base stations whose subframes are known, as far as all that stands out is judged.
@@ -153,7 +154,7 @@ impl Stream {
         self.carriers = carriers;
         for mut found in heard {
             self.learn(&mut found, swapped);
-            out.push(self.burst(found, sensor));
+            self.tell(found, sensor, out);
         }
     }
 
@@ -164,7 +165,7 @@ impl Stream {
     }
 
     /// The same; but what is open for long is waited for no longer than its samples are kept.
-    fn judged_or_old(&self, known: u64) -> u64 {
+    pub(super) fn judged_or_old(&self, known: u64) -> u64 {
         self.judged(known).max(known.saturating_sub((HELD_S * self.rate.0) as u64 / 2))
     }
 
@@ -197,7 +198,7 @@ impl Stream {
         for mut proposal in found {
             if self.classifiers.is_new_faint(&proposal, from as f64 - 0.1 * self.rate.0) {
                 self.learn(&mut proposal, swapped);
-                out.push(self.burst(proposal, sensor));
+                self.tell(proposal, sensor, out);
             }
         }
     }
@@ -215,7 +216,7 @@ impl Stream {
         let known = &self.classifiers.recent_prach;
         let free = free.into_iter().filter(|p| !known.iter().any(|q| same_emission(p, q)));
         for p in free.collect::<Vec<_>>() {
-            out.push(self.burst(p, sensor));
+            self.tell(p, sensor, out);
         }
     }
 }
