@@ -18,6 +18,8 @@ use crate::classify::lte::prach::PrachSearch;
 use crate::classify::lte::prach::deep::DeepSearch;
 use crate::classify::lte::prach::narrow::NarrowSearch;
 use crate::classify::lte::shared::SharedChannelClassifier;
+use crate::classify::ltem::preambles::RepeatedPreambles;
+use crate::classify::ltem::runs::LongRuns;
 use crate::classify::nbiot::NarrowClassifier;
 use crate::classify::nr::downlink::DownlinkFrame;
 use crate::classify::nr::prach::ShortPrachSearch;
@@ -106,6 +108,9 @@ pub(super) struct Stream {
     grid: Option<GridSearch>,
     pulses: Option<PulseSearch>,
     held: Vec<Proposal>,
+    /// Preambles that may come again, and what is told of them by now.
+    preambles: RepeatedPreambles,
+    told: Vec<Proposal>,
     classifiers: Classifiers,
 }
 
@@ -126,6 +131,7 @@ struct Classifiers {
     short_prach: Option<ShortPrachSearch>,
     shared: SharedChannelClassifier,
     narrow: NarrowClassifier,
+    runs: LongRuns,
     downlink: DownlinkFrame,
     slots: UplinkSlots,
     iq: Vec<Complex32>,
@@ -191,6 +197,8 @@ impl Stream {
             steps,
             summed: Vec::with_capacity((geometry.chunk_frames / step_frames + 2) * n),
             held: Vec::new(),
+            preambles: RepeatedPreambles::default(),
+            told: Vec::new(),
             classifiers: Classifiers {
                 gsm: GsmClassifier::new(rate, center),
                 prach: PrachSearch::new(rate),
@@ -198,6 +206,7 @@ impl Stream {
                 short_prach: ShortPrachSearch::new(rate),
                 shared: SharedChannelClassifier::new(rate),
                 narrow: NarrowClassifier::default(),
+                runs: LongRuns::default(),
                 downlink: DownlinkFrame::new((block.start.0 + block.lost_before) as f64 / rate),
                 slots: UplinkSlots::new(n),
                 iq: Vec::new(),
@@ -272,6 +281,12 @@ impl Stream {
 
     /// The first sample of the recording at which something may begin that was not reported yet.
     pub(super) fn settled_sample(&self) -> u64 {
+        let held = self.preambles.oldest().map_or(u64::MAX, |start| start as u64);
+        self.found_until().min(held.saturating_sub((MARGIN_S * self.rate.0) as u64))
+    }
+
+    /// The first sample of the recording at which something may begin that was not found yet.
+    fn found_until(&self) -> u64 {
         let grid = self.grid.as_ref().map_or(u64::MAX, GridSearch::open_since);
         let open = self.frame_start(self.segmenter.open_since().min(grid));
         let waiting = self.waiting().map_or(u64::MAX, |s| s + self.origin);
@@ -359,6 +374,18 @@ impl Stream {
             standard_confidence: p.standard_confidence,
             detail: p.detail,
         }
+    }
+
+    /// Adds a finding to the bursts, a preamble once it is known whether it is sent several times over.
+    fn report(&mut self, found: Proposal, sensor: &Arc<str>, out: &mut Vec<Burst>) {
+        self.preambles.hear(found, self.rate.0, &mut self.told);
+        self.tell(sensor, out);
+    }
+
+    fn tell(&mut self, sensor: &Arc<str>, out: &mut Vec<Burst>) {
+        let mut told = std::mem::take(&mut self.told);
+        out.extend(told.drain(..).map(|found| self.burst(found, sensor)));
+        self.told = told;
     }
 
     /// Adds samples, in the stream's own format, behind those that it holds.

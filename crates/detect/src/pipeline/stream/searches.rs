@@ -65,7 +65,7 @@ impl Stream {
             let Some(mut found) = long.or_else(short) else { return false };
             if parts.is_new_faint(&found, begin as f64 - 0.1 * self.rate.0) {
                 self.learn(&mut found, swapped);
-                out.push(self.burst(found, sensor));
+                self.report(found, sensor, out);
             }
             false
         });
@@ -153,7 +153,7 @@ impl Stream {
         self.carriers = carriers;
         for mut found in heard {
             self.learn(&mut found, swapped);
-            out.push(self.burst(found, sensor));
+            self.report(found, sensor, out);
         }
     }
 
@@ -197,7 +197,7 @@ impl Stream {
         for mut proposal in found {
             if self.classifiers.is_new_faint(&proposal, from as f64 - 0.1 * self.rate.0) {
                 self.learn(&mut proposal, swapped);
-                out.push(self.burst(proposal, sensor));
+                self.report(proposal, sensor, out);
             }
         }
     }
@@ -217,5 +217,12 @@ impl Stream {
         for p in free.collect::<Vec<_>>() {
             out.push(self.burst(p, sensor));
         }
+    }
+
+    /// Adds to the bursts the preambles that none repeats any more.
+    pub(super) fn release_preambles(&mut self, sensor: &Arc<str>, all: bool, out: &mut Vec<Burst>) {
+        let searched = if all { f64::INFINITY } else { self.found_until() as f64 };
+        self.preambles.release(searched, self.rate.0, &mut self.told);
+        self.tell(sensor, out);
     }
 }
