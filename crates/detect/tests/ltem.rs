@@ -24,8 +24,8 @@ const PHONE: usize = 1;
 const MODE_A: usize = 1;
 const MODE_B: usize = 4;
 
-/// A PUSCH of so many subframes anywhere in a frame and in the carrier; data changes where the subframe's number is a multiple of
-/// `alike`.
+/// A PUSCH of so many subframes anywhere in a frame and in the carrier; data changes where the subframe's number is a
+/// multiple of `alike`.
 fn pusch(air: &mut Air, subframes: usize, alike: usize, blocks: u16) -> OfdmBurst {
     let rng = &mut air.rng;
     let (at, seed): (usize, u64) = (rng.random_range(0..10_240), rng.random());
@@ -120,7 +120,8 @@ fn phones_that_go_on_in_the_same_blocks_are_none() {
     }
 }
 
-/// Of NR, what repeats as a whole (a configured grant with one redundancy version) does so where LTE's reference symbols would be as well.
+/// Of NR, what repeats as a whole (a configured grant with one redundancy version) does so where LTE's reference symbols
+/// would be as well.
 #[test]
 fn slots_of_nr_that_repeat_are_none() {
     let (trials, each_s) = (40, 12e-3);
@@ -195,8 +196,8 @@ fn preambles_that_come_again_at_once_are_named() {
     }
 }
 
-/// Phones that come back with another preamble as soon as they may; several at once; such as were given theirs, and keep it; and
-/// what is sent but twice.
+/// Phones that come back with another preamble as soon as they may; several at once; such as were given theirs, and keep
+/// it; and what is sent but twice.
 #[test]
 fn phones_that_try_again_are_none() {
     let mut rng = ChaCha8Rng::seed_from_u64(870);

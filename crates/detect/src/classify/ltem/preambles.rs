@@ -1,15 +1,17 @@
 //! Preambles that are sent several times over.
 //!
-//! A machine in coverage enhancement sends the same preamble on 2 to 128 occasions of its base station in a row (TS 36.211 clause
-//! 5.7.1). A phone listens for an answer from the third subframe behind its preamble on, for two to ten subframes (TS 36.321
-//! clause 5.1.4), and then draws another of up to 64 preambles. So what comes again sooner than it can is a machine:
+//! A machine in coverage enhancement sends the same preamble on 2 to 128 occasions of its base station in a row (TS 36.211
+//! clause 5.7.1). A phone listens for an answer from the third subframe behind its preamble on, for two to ten subframes
+//! (TS 36.321 clause 5.1.4), and then draws another of up to 64 preambles. So what comes again sooner than it can is a
+//! machine:
 //!
-//! - Three times, at most as far apart as the fewest subframes that a phone waits. It would take another phone in each of the next two
-//!   occasions, which of 200 a second are taken with 0.005 where one preamble a second is heard, that draws the same of 54
-//!   preambles and is heard at the same level to 3 dB (0.2, guessed): 3·10^-10, or 3·10^-5 a day.
-//! - Four times, one frame apart at most and all at one level. That far apart a phone comes back whose base station has a window of six
-//!   subframes or fewer (sf10 is usual), with a preamble that it was given and need not draw, no step of power, and no answer to
-//!   three; with 0.02, 0.01, 0.2 and 0.1³ (guessed) 4e-8 of all preambles are so, against a hundredth or more of machines.
+//! - Three times, at most as far apart as the fewest subframes that a phone waits. It would take another phone in each of
+//!   the next two occasions, which of 200 a second are taken with 0.005 where one preamble a second is heard, that draws
+//!   the same of 54 preambles and is heard at the same level to 3 dB (0.2, guessed): 3·10^-10, or 3·10^-5 a day.
+//! - Four times, one frame apart at most and all at one level. That far apart a phone comes back whose base station has a
+//!   window of six subframes or fewer (sf10 is usual), with a preamble that it was given and need not draw, no step of
+//!   power, and no answer to three; with 0.02, 0.01, 0.2 and 0.1³ (guessed) 4e-8 of all preambles are so, against a
+//!   hundredth or more of machines.
 //!
 //! A base station with an occasion each 20 ms or rarer gives no proof: a phone without an answer may come back at the next.
 
@@ -18,8 +20,8 @@ use crate::classify::lte::prach::{N_ZC, SEQUENCE_S};
 use cellwarden_standards::lte::{PRACH_FORMATS, RB_HZ, SUBFRAME_S};
 use cellwarden_types::{Evidence, Kind, Standard, db};
 
-/// Subframes from a preamble's last on in which a phone does not send the next: until the answer's window begins, and the least
-/// length of that, less one (TS 36.321 clause 5.1.4; TS 36.331 clause 6.3.2, ra-ResponseWindowSize).
+/// Subframes from a preamble's last on in which a phone does not send the next: until the answer's window begins, and the
+/// least length of that, less one (TS 36.321 clause 5.1.4; TS 36.331 clause 6.3.2, ra-ResponseWindowSize).
 const WAIT_SUBFRAMES: u32 = 3 + 2 - 1;
 /// How many so near to each other are proof, and how far their levels may lie apart: an emission is measured to 1 dB.
 const NEAR_LEAST: usize = 3;
@@ -28,11 +30,12 @@ const NEAR_SPREAD_DB: f64 = 3.0;
 const FRAME_S: f64 = 10e-3;
 const FRAME_LEAST: usize = 4;
 const FRAME_SPREAD_DB: f64 = 1.5;
-/// A start is known to so much at the worst, and a sequence's beginning to this; cyclic shifts lie 12.4 µs apart or more (TS 36.211
-/// Table 5.7.2-2).
+/// A start is known to so much at the worst, and a sequence's beginning to this; cyclic shifts lie 12.4 µs apart or more
+/// (TS 36.211 Table 5.7.2-2).
 const START_SLACK_S: f64 = 0.3e-3;
 const SHIFT_SLACK_S: f64 = 2e-6;
-/// Bins that the place of a faint preamble may be off by, and what its frequency may be off besides. By the first its sequence moves.
+/// Bins that the place of a faint preamble may be off by, and what its frequency may be off besides. By the first its
+/// sequence moves.
 const BINS_MOST: f64 = 48.0;
 const OFF_BINS: f64 = 0.25;
 /// A carrier is no wider, wherever its preambles hop to.
@@ -64,7 +67,8 @@ struct Run {
 }
 
 impl RepeatedPreambles {
-    /// Takes a preamble, and adds to `out` what is known by it: the others it repeats, and itself. Times are samples at `rate_hz`.
+    /// Takes a preamble, and adds to `out` what is known by it: the others it repeats, and itself. Times are samples at
+    /// `rate_hz`.
     pub fn hear(&mut self, found: Proposal, rate_hz: f64, out: &mut Vec<Proposal>) {
         let (Some(root), Some(_), Some(_)) = (found.detail.root, found.detail.format, found.sequence_start) else {
             out.push(found);
@@ -130,8 +134,8 @@ impl Run {
         let subframes = ((found.start - of.start) / rate_hz / SUBFRAME_S).round();
         let is_whole = ((found.start - of.start) / rate_hz - subframes * SUBFRAME_S).abs() < START_SLACK_S;
         let apart_hz = (found.low_hz + found.high_hz - of.low_hz - of.high_hz) / 2.0;
-        // A sequence that is so many bins higher is one that begins so much earlier; what hops does so by whole blocks of 144 bins, which
-        // are the same sequence there.
+        // A sequence that is so many bins higher is one that begins so much earlier; what hops does so by whole blocks of
+        // 144 bins, which are the same sequence there.
         let blocks = (apart_hz / RB_HZ).round();
         let bins = (apart_hz - blocks * RB_HZ) * SEQUENCE_S;
         let is_place = apart_hz.abs() < CARRIER_HZ && bins.abs() < BINS_MOST && (bins - bins.round()).abs() < OFF_BINS;

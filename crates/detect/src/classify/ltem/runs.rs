@@ -1,7 +1,8 @@
 //! Machines that go on for longer than a piece: up to 2048 subframes (TS 36.213 Table 8.2c).
 //!
-//! What lasts for more than 10 ms in one place is cut into pieces that begin and end anywhere, and are no whole slots. Of such a piece
-//! it is asked whether it is the same a millisecond later, which costs little where it is not; where it is, its slots are sought.
+//! What lasts for more than 10 ms in one place is cut into pieces that begin and end anywhere, and are no whole slots. Of
+//! such a piece it is asked whether it is the same a millisecond later, which costs little where it is not; where it is,
+//! its slots are sought.
 
 use super::subframes::{MOST_BLOCKS, SubframeComparison, correlation};
 use crate::candidate::{NoiseFloor, Proposal, Region, Snippet};
@@ -14,22 +15,24 @@ use cellwarden_standards::lte::{RB_HZ, SLOT_S, SLOT_SYMBOLS, SUBFRAME_S};
 use cellwarden_standards::nr::Spacing;
 use cellwarden_types::{Detail, Evidence, Kind, Standard, db};
 
-/// A piece that was cut lasts so long. What is left behind the last is as long as the rest, and judged by itself from the second on.
+/// A piece that was cut lasts so long. What is left behind the last is as long as the rest, and judged by itself from the
+/// second on.
 const PIECE_S: std::ops::Range<f64> = 9.5e-3..11e-3;
 const LEAST_JUDGED_S: f64 = 6e-3;
 /// From this level on, as LTE's shared channels.
 const LEAST_SNR_DB: f64 = 7.0;
 /// What edges may be off from whole blocks.
 const MISFIT_HZ: f64 = 60e3;
-/// How well a piece agrees with itself a subframe later at the least. Three of four subframes and six of seven symbols do, but for
-/// the noise, which is twice that of its blocks: 0.46 at 7 dB. What does not agrees by 0.02.
+/// How well a piece agrees with itself a subframe later at the least. Three of four subframes and six of seven symbols do,
+/// but for the noise, which is twice that of its blocks: 0.46 at 7 dB. What does not agrees by 0.02.
 const LEAST_AGREEMENT: f64 = 0.25;
 /// Slots that show where a subframe begins: of four subframes, two are like the next at the least.
 const FIRST_SLOTS: usize = 8;
 /// Pieces that were something else, a second, and at once: a window of 12.8 ms takes as long as a shared channel's.
 const IN_VAIN_PER_S: f64 = 8.0;
 const IN_VAIN_MOST: f64 = 16.0;
-/// Machines that are followed; how far edges may move from one piece to the next, how far their ends may lie apart, and their levels.
+/// Machines that are followed; how far edges may move from one piece to the next, how far their ends may lie apart, and
+/// their levels.
 const RUNS_MOST: usize = 16;
 const EDGE_HZ: f64 = 30e3;
 const GAP_S: f64 = 0.6e-3;
@@ -52,8 +55,8 @@ impl Default for LongRuns {
 }
 
 impl LongRuns {
-    /// What a piece is, if it is a machine's that goes on: a long one by its own subframes, a short rest behind it because it is a part
-    /// of the same emission, at the same level. `start_s` is its start by the receiver's clock.
+    /// What a piece is, if it is a machine's that goes on: a long one by its own subframes, a short rest behind it because
+    /// it is a part of the same emission, at the same level. `start_s` is its start by the receiver's clock.
     pub fn classify(
         &mut self,
         shared: &mut SharedChannelClassifier,

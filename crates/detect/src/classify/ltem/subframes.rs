@@ -2,10 +2,10 @@
 //!
 //! In coverage enhancement mode B the data of up to four subframes in a row is the same, redundancy version and scrambling
 //! included: those that lie between multiples of N_acc = 4 (TS 36.211 clause 5.3.1, TS 36.213 clause 8.6.1). The reference
-//! signal's cyclic shift is drawn anew for each slot all the same (TS 36.211 clause 5.5.2.1.1). A phone's scrambling
-//! begins anew in each subframe, whatever it repeats (TTI bundling, HARQ). NR's does not (TS 38.211 clause 6.3.1.1), and a phone
-//! with a configured grant may repeat a slot as it is (TS 38.214 clause 6.1.2.3.1); but none of its slots has reference symbols where
-//! both of LTE's are (TS 38.211 Table 6.4.1.1.3-3), so that one of these would repeat.
+//! signal's cyclic shift is drawn anew for each slot all the same (TS 36.211 clause 5.5.2.1.1). A phone's scrambling begins
+//! anew in each subframe, whatever it repeats (TTI bundling, HARQ). NR's does not (TS 38.211 clause 6.3.1.1), and a phone
+//! with a configured grant may repeat a slot as it is (TS 38.214 clause 6.1.2.3.1); but none of its slots has reference
+//! symbols where both of LTE's are (TS 38.211 Table 6.4.1.1.3-3), so that one of these would repeat.
 
 use crate::classify::lte::reference::subcarriers_of;
 use cellwarden_standards::lte::{self, PUSCH_DMRS_SYMBOL, RB_SUBCARRIERS, SLOT_SYMBOLS, SLOT_TS, TS_PER_SECOND};
@@ -20,12 +20,12 @@ const SYMBOLS: usize = SLOTS * SLOT_SYMBOLS;
 const DATA_SYMBOLS: usize = SYMBOLS - SLOTS;
 /// Chance that data which is not the same agrees so well: of 10^8 pairs a day, 10^-4.
 ///
-/// Symbols' normalised correlations r over n subcarriers have E|r|² = 1/n where the data is independent, as scrambling makes it; the
-/// mean of m of them exceeds s with exp(-m n s²) (Rayleigh), m n = 144 for each block.
+/// Symbols' normalised correlations r over n subcarriers have E|r|² = 1/n where the data is independent, as scrambling
+/// makes it; the mean of m of them exceeds s with exp(-m n s²) (Rayleigh), m n = 144 for each block.
 const PASS: f64 = 1e-12;
-/// Share of what the noise leaves of the agreement (S / (S + N)) that is there at the least. It is this that rules out the rest: a
-/// PUCCH of format 1 repeats a symbol where its cyclic shift, one of twelve, comes again (TS 36.211 clause 5.4), nine of twelve
-/// times so with 4e-8 even if the same phone sends twice; and what is always there is part of the floor.
+/// Share of what the noise leaves of the agreement (S / (S + N)) that is there at the least. It is this that rules out the
+/// rest: a PUCCH of format 1 repeats a symbol where its cyclic shift, one of twelve, comes again (TS 36.211 clause 5.4),
+/// nine of twelve times so with 4e-8 even if the same phone sends twice; and what is always there is part of the floor.
 const LEAST_SHARE: f64 = 0.7;
 /// And share of it that the reference symbol of each slot stays below at least once: its shift is one of twelve.
 const MOST_REFERENCE: f64 = 0.5;
@@ -33,7 +33,8 @@ const MOST_REFERENCE: f64 = 0.5;
 /// How one subframe agrees with the next.
 #[derive(Clone, Copy, Debug)]
 struct Agreement {
-    /// Of the data: mean correlation of symbols and of subcarriers, the lesser one, so that neither a pulse nor a tone makes it.
+    /// Of the data: mean correlation of symbols and of subcarriers, the lesser one, so that neither a pulse nor a tone
+    /// makes it.
     data: f64,
     /// Of both reference symbols.
     references: [f64; SLOTS],
@@ -52,10 +53,12 @@ impl SubframeComparison {
         slots >= 2 * SLOTS && (1..=MOST_BLOCKS).contains(&blocks)
     }
 
-    /// What the data of a burst says of repetition, 0 to 1, where that proves a machine: most of it is sent again a subframe later.
+    /// What the data of a burst says of repetition, 0 to 1, where that proves a machine: most of it is sent again a
+    /// subframe later.
     ///
-    /// `y` holds the burst at `rate_hz`, the middle of its `blocks` at `offset_hz`; its first slot begins at sample `start`. `snr_db` is its
-    /// level over the noise in its blocks. A subframe more than the first two is not looked at unless they agree with their neighbours.
+    /// `y` holds the burst at `rate_hz`, the middle of its `blocks` at `offset_hz`; its first slot begins at sample
+    /// `start`. `snr_db` is its level over the noise in its blocks. A subframe more than the first two is not looked at
+    /// unless they agree with their neighbours.
     pub fn repetition(
         &mut self,
         y: &[Complex32],
