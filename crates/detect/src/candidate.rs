@@ -95,6 +95,9 @@ pub struct Proposal {
     pub carrier_offset_hz: Option<f64>,
     /// Probability that `standard` is right, given that a phone sent it.
     pub standard_confidence: f64,
+    /// Of a long preamble: a sample of the recording, with its fraction, at which its sequence begins anew, as it does each
+    /// 0.8 ms. It holds both the cyclic shift and the time of arrival, for the band's middle as it is given here.
+    pub sequence_start: Option<f64>,
     /// What was measured; its evidence decides the confidence.
     pub detail: Detail,
 }

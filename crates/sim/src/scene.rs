@@ -210,7 +210,12 @@ impl PhoneActivity {
 
     /// Whether a machine does it, which is no phone.
     pub fn is_machine(self) -> bool {
-        matches!(self, Self::LtemAccess | Self::LtemReport | Self::NbiotAccess | Self::NbiotReport)
+        self.is_ltem() || matches!(self, Self::NbiotAccess | Self::NbiotReport)
+    }
+
+    /// Whether a machine of LTE-M does it.
+    pub fn is_ltem(self) -> bool {
+        matches!(self, Self::LtemAccess | Self::LtemReport)
     }
 
     /// The standard that its base station must speak.
@@ -226,6 +231,37 @@ impl PhoneActivity {
             | Self::NrSrs => "NR",
             Self::NbiotAccess | Self::NbiotReport => "NB-IoT",
             _ => "LTE",
+        }
+    }
+}
+
+/// How far the repetitions of an LTE-M machine are to reach. TS 36.213 clause 8.0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CoverageMode {
+    /// CE mode A: up to 32 repetitions, each scrambled anew.
+    #[default]
+    A,
+    /// CE mode B: up to 2048, of one block or two, of which four subframes are alike.
+    B,
+}
+
+impl CoverageMode {
+    /// N_acc: subframes of one redundancy version and one scrambling sequence, in paired spectrum. TS 36.211 clause 5.3.1,
+    /// TS 36.213 clause 8.6.1.
+    pub fn alike_subframes(self) -> i64 {
+        match self {
+            Self::A => 1,
+            Self::B => 4,
+        }
+    }
+
+    /// The most blocks of a PUSCH. Of mode B's grants three bits are left for them: one of six, or one of two pairs
+    /// (TS 36.212 clause 5.3.3.1.11, TS 36.213 clause 8.1.3).
+    pub fn most_blocks(self) -> u16 {
+        match self {
+            Self::A => 6,
+            Self::B => 2,
         }
     }
 }
@@ -285,6 +321,9 @@ pub struct Phone {
     pub resource_blocks: Option<u16>,
     /// LTE-M: narrowband; drawn if left out.
     pub narrowband: Option<u16>,
+    /// LTE-M: how its PUSCH repeat.
+    #[serde(default)]
+    pub coverage_mode: CoverageMode,
     /// LTE-M, NB-IoT: how often each PUSCH is sent (and each preamble of LTE-M); 4 and 1 if left out.
     pub repetitions: Option<u16>,
     /// NB-IoT: resource units of each NPUSCH; 1 to 4 if left out.
@@ -658,6 +697,11 @@ impl Scene {
                 (
                     followed.is_none_or(|i| phone.narrowband.is_none_or(|n| n < stations[i].blocks / 6)),
                     "narrowband must be one that the carrier has: of six blocks each",
+                ),
+                (
+                    !activity.get_ref().is_ltem()
+                        || phone.resource_blocks.is_none_or(|n| n <= phone.coverage_mode.most_blocks()),
+                    "resource_blocks of LTE-M must be up to 6, in coverage_mode \"b\" 1 or 2",
                 ),
                 (
                     phone.resource_blocks.is_none_or(|n| match (activity.get_ref().of_station(), phone.waveform) {

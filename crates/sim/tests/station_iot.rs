@@ -156,31 +156,49 @@ fn machines_of_a_carrier_do_not_collide() {
 
 #[test]
 fn machines_on_an_lte_carrier_repeat() {
-    let text = lte_cell("prach = { configuration = 6, offset = 0 }")
-        + &machine("ltem-report", "repetitions = 8\nattempts = 2\nresource_blocks = 4\nnarrowband = 3\ndistance_m = 0");
-    let all = sent(&text);
-    let preambles: Vec<_> = all.iter().filter(|e| e.label == "ltem/prach").collect();
-    assert_eq!(preambles.len(), 16);
-    for attempt in preambles.chunks(8) {
-        assert!(attempt.iter().all(|e| int(e, "preamble") == int(attempt[0], "preamble")));
-        assert!(attempt.windows(2).all(|w| (w[1].start_s - w[0].start_s - 5e-3).abs() < 1e-9), "occasions in a row");
-    }
-    let pusch: Vec<_> = all.iter().filter(|e| e.label == "ltem/pusch").collect();
-    assert!((6..=10).contains(&pusch.len()));
-    let first = f64::from(lte::narrowband_first_block(25, 3).unwrap());
-    for e in &pusch {
-        let (low, high) = ((e.lower_hz - 902.5e6) / 180e3 + 12.5, (e.upper_hz - 902.5e6) / 180e3 + 12.5);
-        assert!(low > first - 1e-6 && high < first + 6.0 + 1e-6 && (high - low - 4.0).abs() < 1e-6, "{low} to {high}");
-        assert!((e.duration_s - 8e-3).abs() < 1e-9);
-        // Subframes are alike but for the reference signal's shift.
-        let wave = (e.wave)();
-        let part = |from_s: f64| {
-            let mut x = vec![Complex32::default(); 300];
-            wave.render(from_s, 1.0 / 7.68e6, e.duration_s, &mut x);
-            x.iter().map(|x| Complex::new(f64::from(x.re), f64::from(x.im))).collect::<Vec<_>>()
-        };
-        let (a, b) = (part(80e-6), part(3e-3 + 80e-6));
-        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).norm() < 1e-3));
+    for (mode, blocks) in [("a", 4), ("b", 2)] {
+        let text = lte_cell("prach = { configuration = 6, offset = 0 }")
+            + &machine(
+                "ltem-report",
+                &format!(
+                    "repetitions = 8\nattempts = 2\nresource_blocks = {blocks}\nnarrowband = 3\ndistance_m = 0\n\
+                     coverage_mode = \"{mode}\""
+                ),
+            );
+        let all = sent(&text);
+        let preambles: Vec<_> = all.iter().filter(|e| e.label == "ltem/prach").collect();
+        assert_eq!(preambles.len(), 16);
+        for attempt in preambles.chunks(8) {
+            assert!(attempt.iter().all(|e| int(e, "preamble") == int(attempt[0], "preamble")));
+            assert!(
+                attempt.windows(2).all(|w| (w[1].start_s - w[0].start_s - 5e-3).abs() < 1e-9),
+                "occasions in a row"
+            );
+        }
+        let pusch: Vec<_> = all.iter().filter(|e| e.label == "ltem/pusch").collect();
+        assert!((6..=10).contains(&pusch.len()));
+        let first = f64::from(lte::narrowband_first_block(25, 3).unwrap());
+        for e in &pusch {
+            let (low, high) = ((e.lower_hz - 902.5e6) / 180e3 + 12.5, (e.upper_hz - 902.5e6) / 180e3 + 12.5);
+            assert!(low > first - 1e-6 && high < first + 6.0 + 1e-6, "{low} to {high}");
+            assert!((high - low - f64::from(blocks)).abs() < 1e-6, "{low} to {high}");
+            assert!((e.duration_s - 8e-3).abs() < 1e-9);
+            // A slot's first symbol is alike in the subframes that lie between multiples of four, in mode B.
+            let wave = (e.wave)();
+            let part = |subframe: i64| {
+                let mut x = vec![Complex32::default(); 300];
+                wave.render(subframe as f64 * 1e-3 + 5e-6, 1.0 / 7.68e6, e.duration_s, &mut x);
+                x.iter().map(|x| Complex::new(f64::from(x.re), f64::from(x.im))).collect::<Vec<_>>()
+            };
+            let absolute = ((e.start_s - ZERO_S) * 1e3).round() as i64;
+            assert!(((e.start_s - ZERO_S) * 1e3 - absolute as f64).abs() < 1e-6);
+            for k in 0..7 {
+                let (a, b) = (part(k), part(k + 1));
+                let alike = a.iter().zip(&b).all(|(a, b)| (a - b).norm() < 1e-3);
+                let expected = mode == "b" && (absolute + k) / 4 == (absolute + k + 1) / 4;
+                assert_eq!(alike, expected, "{mode}: subframes {k} and {}, the first at {absolute}", k + 1);
+            }
+        }
     }
     assert!(sent(&(lte_cell("") + &machine("ltem-access", "repetitions = 4"))).iter().all(|e| e.label == "ltem/prach"));
 }
@@ -221,6 +239,8 @@ fn errors_say_what_is_wrong() {
         (nb("") + &machine("lte-tau", ""), "speaks NB-IoT"),
         (lte_cell("") + &machine("nbiot-report", ""), "speaks LTE"),
         (lte_cell("") + &machine("ltem-report", "narrowband = 4"), "narrowband"),
+        (lte_cell("") + &machine("ltem-report", "resource_blocks = 8"), "up to 6"),
+        (lte_cell("") + &machine("ltem-report", "resource_blocks = 3\ncoverage_mode = \"b\""), "1 or 2"),
     ] {
         let text = wrong(&text);
         assert!(text.contains(expected), "{text} for {expected}");

@@ -249,6 +249,7 @@ impl GsmClassifier {
             channel: Some(u32::from(channel.arfcn)),
             carrier_offset_hz: Some(carrier_offset_hz),
             standard_confidence: ((0.5 + 0.6 * (rho - 0.45)).clamp(0.5, 0.99) + surely).min(0.99),
+            sequence_start: None,
             detail: Detail {
                 training_sequence: Some(template.name.to_owned()),
                 modulation: Some(template.modulation.to_owned()),

@@ -57,6 +57,7 @@ fn unproven(region: Region, standard: Standard, kind: Kind, evidence: Evidence) 
         channel: None,
         carrier_offset_hz: None,
         standard_confidence: 0.5,
+        sequence_start: None,
         detail: Detail { evidence: vec![evidence], ..Detail::default() },
     }
 }

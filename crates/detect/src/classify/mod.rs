@@ -4,6 +4,7 @@ pub mod budget;
 pub mod gsm;
 pub mod leftover;
 pub mod lte;
+pub mod ltem;
 pub mod nbiot;
 pub mod nr;
 pub mod prefix;

@@ -18,10 +18,14 @@ const ON_S: f64 = 40e-3;
 /// Other windows that a weak one may pair with: those of 40 subframes before, each of which begins a step earlier or later, or
 /// a stride aside.
 pub(super) const PARTNERS: f64 = 200.0;
+/// Of wider windows, none is weak: what the floor errs by is more than what noise moves them by, and lasts.
+pub(super) const PAIRED_BLOCKS: f64 = 8.0;
 /// Chance that noise passes a look at a place, of which there are three for each subframe: one place in twenty keeps itself.
 const CHANCE: f64 = 3e-5;
 /// What comes again has this share of what was found at the least, 6 dB less: what is clear is found without.
 const LEAST_SHARE: f32 = 0.25;
+/// However wide it is: the floor may be wrong by as much.
+pub(super) const LEAST_EXCESS: f32 = 0.05;
 /// By how many steps a subframe may be off its place, and by how many strides a window.
 const OFF_STEPS: f64 = 1.2;
 const OFF_STRIDES: usize = 1;
@@ -34,8 +38,11 @@ const MOST_PLACES: usize = 32;
 #[derive(Clone, Copy, Debug)]
 struct Place {
     area: Area,
-    /// The excess that is usual there, and the one from which on it is more.
-    usual: f32,
+    /// The window that led to it: which size, and its place.
+    size: usize,
+    window: usize,
+    /// The excess over what is usual from which on it is more: by chance, and by what was found there.
+    limit: f32,
     least: f32,
     /// The next subframe to be looked at and the last that was found, from that of `area`.
     next: i64,
@@ -104,9 +111,9 @@ impl Again {
             && (steps as f64 - subframes * self.subframe).abs() <= OFF_STEPS
     }
 
-    /// Follows the place of a box that was found, of so much `excess` over what is usual. `value` is how many independent values
-    /// a bin has in a step, `usual` the excess that is usual there, and `moves` how much more that moves than noise does.
-    fn remember(&mut self, area: Area, excess: f32, value: f32, (usual, moves): (f32, f32)) {
+    /// Follows the place of a box that `window` led to, of so much `excess` over what is usual. `value` is how many independent
+    /// values a bin has in a step.
+    fn remember(&mut self, area: Area, excess: f32, value: f32, window: &Window) {
         let longest = (self.subframe.round() as u64).max(1);
         let to = if area.to - area.from > LONGEST_STEPS { area.from + longest } else { area.to };
         let area = Area { to, ..area };
@@ -127,8 +134,9 @@ impl Again {
             return;
         }
         let values = f64::from(value) * (area.high - area.low) as f64 * (area.to - area.from) as f64;
-        let least = usual + (excess_at(values, CHANCE) as f32 * moves).max(LEAST_SHARE * excess * (1.0 + usual));
-        self.places.push(Place { area, usual, least, next: -((BACK_S / SUBFRAME_S) as i64), last: 0 });
+        let (limit, least) = (excess_at(values, CHANCE) as f32, (LEAST_SHARE * excess).max(LEAST_EXCESS));
+        let next = -((BACK_S / SUBFRAME_S) as i64);
+        self.places.push(Place { area, size: window.size, window: window.place, limit, least, next, last: 0 });
     }
 }
 
@@ -147,8 +155,7 @@ impl Place {
 impl GridSearch {
     /// Keeps the place of a box that `window` led to, of so much `excess` over what is usual.
     pub(super) fn follow(&mut self, found: Area, excess: f32, window: &Window) {
-        let size = &self.sizes[window.size];
-        self.again.remember(found, excess, self.value, (size.usual[window.place], size.scale(window.place)));
+        self.again.remember(found, excess, self.value, window);
     }
 
     /// Looks at the places that are followed as far as `horizon`, at `effort` cells at the most.
@@ -174,14 +181,17 @@ impl GridSearch {
                     continue;
                 };
                 effort = left;
-                if ratio - 1.0 <= place.least || self.shown.is_part(&self.past, area, ratio - 1.0, true) {
+                let size = &self.sizes[place.size];
+                let (usual, moves) = (size.usual[place.window], size.scale(place.window));
+                let least = usual + size.error() + (place.limit * moves).max(place.least * (1.0 + usual));
+                if ratio - 1.0 <= least || self.shown.is_part(&self.past, area, ratio - 1.0, true) {
                     continue;
                 }
                 if self.boxes == 0 {
                     self.overlooked += 1;
                     continue;
                 }
-                let segment = self.segment(area, ratio / (1.0 + place.usual), floor);
+                let segment = self.segment(area, ratio / (1.0 + usual), floor);
                 self.take_out(area);
                 if let Some(segment) = segment.filter(|_| !self.is_busy(area)) {
                     self.boxes -= 1;

@@ -24,7 +24,7 @@ use crate::candidate::Region;
 use crate::config::FrameGeometry;
 use crate::segment::Segment;
 use crate::steps::{LINES_KEPT, STEP_S, StepSums, running_sums};
-use again::{Again, PARTNERS};
+use again::{Again, PAIRED_BLOCKS, PARTNERS};
 use boxes::{Fitter, REACH_STEPS, lasts};
 use past::{Area, Past};
 use shown::{Scale, ShownEmissions};
@@ -112,7 +112,8 @@ impl GridSearch {
             let time = (LENGTHS[length], step_frames, frame_s);
             let size = Size::new(time, (wide, stride, strides, bin_hz), FALSE_PER_HOUR)?;
             // A step's cell is the mean of its frames.
-            Some(size.of_means(length, 1.0 / step_frames as f32).of_pairs(PARTNERS))
+            let size = size.of_means(length, 1.0 / step_frames as f32);
+            Some(if blocks > PAIRED_BLOCKS { size } else { size.of_pairs(PARTNERS) })
         };
         let chunk_steps = geometry.chunk_frames / step_frames + 2;
         let again = Again::new(step_frames as f64 * frame_s);

@@ -1,5 +1,6 @@
 //! Windows of one size all over the band: which of them stand out, of noise and of what is usual at their place.
 
+use super::again::LEAST_EXCESS;
 use super::chance::{correlation, excess_at, independent};
 use std::cmp::Ordering;
 
@@ -13,11 +14,12 @@ pub(crate) const MOST_RATIO: f32 = 24.0;
 const USUAL_S: f64 = 1.0;
 /// The floor of the first chunks may be wrong by so much; after so many seconds, half of that is known to be usual.
 const FLOOR_ERROR: f32 = 0.08;
-const FLOOR_S: f64 = 0.05;
+const FLOOR_S: f64 = 0.2;
 /// It follows what is off by so many deviations below and above at the most, and is corrected for what noise loses by
 /// that: the mean of values that are cut so is lower. Bursts do not make themselves usual.
 const CLIP_SIGMAS: (f32, f32) = (2.0, 0.5);
-const CLIP_LOSS: f32 = 0.189;
+/// The floor moves by some hundredths while it learns, and wide windows with it: they follow at least by so much.
+const CLIP_LEAST: f32 = 0.01;
 /// Share of the time above which what is over the noise is usual itself, and counts in how much the level there moves.
 const MOST_OFTEN: f32 = 0.4;
 
@@ -45,8 +47,9 @@ pub(crate) struct Size {
     square: Vec<f32>,
     pub(super) bound: Vec<f32>,
     often: Vec<f32>,
-    /// Windows that were taken in as usual.
+    /// Windows that were taken in as usual, and by how much the floor may be wrong still.
     seen: f64,
+    error: f32,
     /// By half a window's width: what was found last, as half a window's length and index.
     last: Vec<(u64, usize)>,
     half: (u64, usize),
@@ -101,6 +104,7 @@ impl Size {
             bound: vec![cells * (1.0 + limit); places],
             often: vec![0.0; places],
             seen: 0.0,
+            error: FLOOR_ERROR,
             last: vec![(u64::MAX, 0); places / (wide / 2).max(1) + 1],
             half: ((steps / 2).max(1) as u64, (wide / 2).max(1)),
         })
@@ -117,10 +121,24 @@ impl Size {
     /// The same, where windows are hot as well of which two are at one place: each may have its partner at so many others,
     /// so that as many pairs as single windows pass by chance.
     pub(crate) fn of_pairs(mut self, partners: f64) -> Self {
-        self.pair_limit = excess_at(f64::from(self.values), (self.chance / partners).sqrt()) as f32;
+        let limit = excess_at(f64::from(self.values), (self.chance / partners).sqrt()) as f32;
+        self.pair_limit = limit.max(LEAST_EXCESS).min(self.limit);
         let scale = (1.0 + self.pair_limit) / (1.0 + self.limit);
         self.bound.iter_mut().for_each(|b| *b *= scale);
         self
+    }
+
+    /// At how many deviations what is above is cut, and what noise loses by both cuts: `L(c) - L(2)` with
+    /// `L(c) = phi(c) - c Q(c)`, the mean of what is beyond `c`.
+    fn clip(&self) -> (f32, f32) {
+        let (below, above) = CLIP_SIGMAS;
+        let above = (CLIP_LEAST / self.sigma).clamp(above, below);
+        (above, beyond(above) - beyond(below))
+    }
+
+    /// By how much the floor may be wrong.
+    pub(super) fn error(&self) -> f32 {
+        self.error
     }
 
     /// Whether a sum at a place is more than the budget allows one window.
@@ -177,8 +195,9 @@ impl Size {
         self.seen += 1.0;
         let seen_s = self.seen * every_s;
         let weight = (every_s / (0.5 * (seen_s + FLOOR_S)).min(USUAL_S)).min(1.0) as f32;
-        let error = FLOOR_ERROR / (1.0 + seen_s / FLOOR_S) as f32;
-        let scale = 1.0 / self.cells;
+        self.error = FLOOR_ERROR / (1.0 + seen_s / FLOOR_S) as f32;
+        let error = self.error;
+        let (scale, (above, loss)) = (1.0 / self.cells, self.clip());
         let sums = prefix[self.wide..].iter().zip(prefix).map(|(high, low)| high - low);
         let places = self.usual.iter_mut().zip(&mut self.square).zip(&mut self.bound).zip(&mut self.often);
         for (sum, (((usual, square), bound), often)) in sums.zip(places) {
@@ -187,14 +206,37 @@ impl Size {
             let deviation = square.sqrt().max(noise);
             let is_over = off > self.limit * (1.0 + *usual);
             *often += weight * (f32::from(u8::from(is_over)) - *often);
-            let (least, most) = (-CLIP_SIGMAS.0 * deviation, CLIP_SIGMAS.1 * deviation);
+            let (least, most) = (-CLIP_SIGMAS.0 * deviation, above * deviation);
             // What is below tells how much noise moves, unless more than noise is usual.
             let (below, within) = (off.max(least).min(0.0), off.max(least).min(-least));
             let moved = if *often < MOST_OFTEN { 2.0 * below * below } else { within * within };
             *square += weight * (moved - *square);
-            *usual += weight * (off.max(least).min(most) + CLIP_LOSS * noise);
+            *usual += weight * (off.max(least).min(most) + loss * noise);
             let moves = (1.0 + *usual).max(square.sqrt() / self.sigma);
             *bound = self.cells * (1.0 + *usual + self.pair_limit * moves + error);
+        }
+    }
+}
+
+/// The mean of what a normal value of deviation 1 has beyond `c`, 0 where it is less (`Q` by Abramowitz and Stegun 26.2.17).
+fn beyond(c: f32) -> f32 {
+    let c = f64::from(c);
+    let t = 1.0 / (1.0 + 0.231_641_9 * c);
+    let density = (-c * c / 2.0).exp() / std::f64::consts::TAU.sqrt();
+    let terms = [0.319_381_530, -0.356_563_782, 1.781_477_937, -1.821_255_978, 1.330_274_429];
+    let tail = density * terms.iter().rev().fold(0.0, |sum, b| (sum + b) * t);
+    (density - c * tail) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_noise_loses_where_it_is_cut() {
+        // Tables of the unit normal loss function.
+        for (c, loss) in [(0.5, 0.197_8), (1.0, 0.083_3), (2.0, 0.008_49)] {
+            assert!((beyond(c) - loss).abs() < 1e-4, "{c}: {}", beyond(c));
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::lte::{MOST_ADVANCE, Preamble, push};
 use super::{Member, Occupancy};
 use crate::activity::{Emission, SUBFRAME_S};
-use crate::scene::{LteStation, PhoneActivity};
+use crate::scene::{CoverageMode, LteStation, PhoneActivity};
 use crate::wave::lte as lte_wave;
 use crate::wave::lte::OfdmBurst;
 use cellwarden_standards::lte;
@@ -90,10 +90,19 @@ impl<'a> LtemMember<'a> {
 
     /// A PUSCH in so many subframes in a row, the first at `from` or later where its blocks are free. Returns when it
     /// ends. TS 36.213 clause 8.0.
+    ///
+    /// Scrambling and redundancy version change where a subframe since frame 0 is a multiple of N_acc (TS 36.211 clause
+    /// 5.3.1, TS 36.213 clause 8.6.1), and all data symbols with them; the reference signal's shift changes with each slot.
     fn pusch(&mut self, from: i64, end: i64, taken: &mut Occupancy, out: &mut Vec<Emission>) -> i64 {
         let carrier = self.member.station.blocks;
-        let count = self.member.phone.resource_blocks.unwrap_or(self.member.rng.random_range(1..=6)).min(6);
-        let within = self.member.rng.random_range(0..=6 - count);
+        let mode = self.member.phone.coverage_mode;
+        let drawn = self.member.rng.random_range(1..=mode.most_blocks());
+        let count = self.member.phone.resource_blocks.unwrap_or(drawn);
+        // Of mode B's pairs there are two: blocks 0 and 1, 2 and 3.
+        let within = match (mode, count) {
+            (CoverageMode::B, 2) => 2 * self.member.rng.random_range(0..2),
+            _ => self.member.rng.random_range(0..=6 - count),
+        };
         let first = self.first_block + within;
         let length = i64::from(self.repetitions);
         let mut at = from;
@@ -108,23 +117,22 @@ impl<'a> LtemMember<'a> {
             at += 1;
         }
         let cell_id = self.member.station.cell_id;
-        let (dmrs_shift, hopping, seed) = (self.dmrs_shift, self.cell.group_hopping, self.member.rng.random());
-        let slots = 2 * length as u32;
+        let (dmrs_shift, hopping, seed) = (self.dmrs_shift, self.cell.group_hopping, self.member.rng.random::<u64>());
         let make = move || {
             let mut symbols = Vec::new();
-            for slot in 0..slots {
-                // The same content in every subframe.
-                let mut rng = ChaCha8Rng::seed_from_u64(u64::wrapping_add(seed, u64::from(slot % 2)));
-                let n_s = (2 * at + i64::from(slot)).rem_euclid(lte::FRAME_SLOTS as i64) as usize;
+            for slot in 2 * at..2 * (at + length) {
+                let alike = (slot / 2).div_euclid(mode.alike_subframes());
+                let content = seed.wrapping_add((2 * alike + slot % 2) as u64);
+                let n_s = slot.rem_euclid(lte::FRAME_SLOTS as i64) as usize;
                 let shift = (lte::pusch_dmrs_shift(cell_id, n_s) + dmrs_shift) % 12;
                 let u = lte::sequence_group(cell_id, n_s, hopping);
                 let burst = lte_wave::pusch_slot(
-                    slot * lte::SLOT_TS,
+                    (slot - 2 * at) as u32 * lte::SLOT_TS,
                     (first, count, carrier),
                     lte_wave::Modulation::Qpsk,
                     (u, shift),
                     lte::SLOT_SYMBOLS,
-                    &mut rng,
+                    &mut ChaCha8Rng::seed_from_u64(content),
                 );
                 symbols.extend(burst.symbols);
             }

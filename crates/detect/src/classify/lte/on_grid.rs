@@ -8,6 +8,7 @@
 
 use super::shared::SharedChannelClassifier;
 use crate::candidate::{NoiseFloor, Proposal, Region, Snippet};
+use crate::classify::ltem::subframes::SubframeComparison;
 use cellwarden_standards::{band, lte};
 use cellwarden_types::{Detail, Evidence, Kind, Standard};
 use std::ops::Range;
@@ -122,8 +123,19 @@ impl SharedChannelClassifier {
             return None;
         }
         let llr = |ln: f64| (LLR_SHARE * ln).clamp(-1.0, LLR_MOST);
+        let mut evidence = vec![
+            Evidence::new(ON_SUBFRAMES, span.ln_factor, llr(span.ln_factor)),
+            Evidence::new("on_learned_blocks", ln_band, llr(ln_band)),
+        ];
+        let repeats = if is_hopeless {
+            None
+        } else {
+            self.repeats(&Region { low_hz, high_hz, ..*region }, snippet, floor, (&span, blocks))
+        };
+        let standard = if repeats.is_some() { Standard::Ltem } else { Standard::Lte };
+        evidence.extend(repeats);
         let proposal = Proposal {
-            standard: Standard::Lte,
+            standard,
             kind: if span.slots == 1 && blocks == 1 { Kind::Pucch } else { Kind::Pusch },
             start: span.start + span.shift,
             count: span.end - span.start,
@@ -133,16 +145,28 @@ impl SharedChannelClassifier {
             channel: None,
             carrier_offset_hz: None,
             standard_confidence: 1.0 - 0.5 * (-ln_factor).exp().min(1.0).sqrt(),
-            detail: Detail {
-                resource_blocks: Some(blocks),
-                evidence: vec![
-                    Evidence::new(ON_SUBFRAMES, span.ln_factor, llr(span.ln_factor)),
-                    Evidence::new("on_learned_blocks", ln_band, llr(ln_band)),
-                ],
-                ..Detail::default()
-            },
+            sequence_start: None,
+            detail: Detail { resource_blocks: Some(blocks), evidence, ..Detail::default() },
         };
         Some(OnGrid { proposal, ln_factor, shift: span.shift, shift_sigma: span.sigma, shift_hz, shift_sigma_hz })
+    }
+
+    /// What the subframes of a span say of repetition, where that proves a machine.
+    fn repeats(
+        &mut self,
+        region: &Region,
+        snippet: &Snippet<'_>,
+        floor: &NoiseFloor,
+        (span, blocks): (&Span, u16),
+    ) -> Option<Evidence> {
+        let (slots, blocks) = (span.slots as usize, u32::from(blocks));
+        if !SubframeComparison::may_tell((slots, blocks)) {
+            return None;
+        }
+        let (y, rate, window_start, _) = self.load(region, snippet, floor)?;
+        let start = (span.start + span.shift - window_start) / snippet.rate_hz * rate;
+        // How far the phone's carrier is off is not known, nor needed: both subframes are off alike.
+        self.subframes.repetition(&y, rate, start, (slots, blocks), 0.0, region.snr_db)
     }
 
     /// The likeliest stretch of slots: samples of the recording.

@@ -34,7 +34,7 @@ pub fn fit(symbol: &[Complex32], rate_hz: f64, blocks: usize, offset_hz: f64) ->
         _ => return None,
     };
     // One subcarrier more on each side: the blocks' place is known to about one.
-    let values = subcarriers_of(symbol, rate_hz, subcarriers, 1, offset_hz);
+    let values: Vec<Complex32> = subcarriers_of(symbol, rate_hz, subcarriers, 1, offset_hz).collect();
     let mirrored: Vec<Complex32> = values.iter().rev().map(Complex32::conj).collect();
     let best = |values: &[Complex32]| {
         let places = values.windows(subcarriers);
@@ -49,7 +49,7 @@ pub fn fit(symbol: &[Complex32], rate_hz: f64, blocks: usize, offset_hz: f64) ->
 /// `symbols` are useful parts at `rate_hz`, centred on the block but for two subcarriers.
 pub fn common_fit(symbols: &[&[Complex32]], rate_hz: f64, offset_hz: f64) -> f64 {
     let values: Vec<Vec<Complex32>> =
-        symbols.iter().map(|s| subcarriers_of(s, rate_hz, lte::RB_SUBCARRIERS, BESIDE, offset_hz)).collect();
+        symbols.iter().map(|s| subcarriers_of(s, rate_hz, lte::RB_SUBCARRIERS, BESIDE, offset_hz).collect()).collect();
     let mean = |place: usize, phi: &[i8]| {
         let of = |x: &Vec<Complex32>| correlation(&x[place..place + lte::RB_SUBCARRIERS], phi, COARSE_DELAYS);
         values.iter().map(of).sum::<f64>() / values.len().max(1) as f64
@@ -61,16 +61,22 @@ pub fn common_fit(symbols: &[&[Complex32]], rate_hz: f64, offset_hz: f64) -> f64
         .fold(0.0, f64::max)
 }
 
-/// The values of `count` subcarriers around the middle, and of `beside` more on each side.
-fn subcarriers_of(symbol: &[Complex32], rate_hz: f64, count: usize, beside: usize, offset_hz: f64) -> Vec<Complex32> {
-    (0..count + 2 * beside)
-        .map(|k| {
-            let hz = (k as f64 - beside as f64 - count as f64 / 2.0 + 0.5) / USEFUL_S + offset_hz;
-            let turn = Complex32::from_polar(1.0, (-std::f64::consts::TAU * hz / rate_hz) as f32);
-            // Horner: Σ symbol[n] turn^n.
-            symbol.iter().rev().fold(Complex32::ZERO, |sum, z| sum * turn + z)
-        })
-        .collect()
+/// The values of `count` subcarriers around the middle, and of `beside` more on each side, the lowest first.
+///
+/// `symbol` is a useful part at `rate_hz`, its blocks' middle at `offset_hz`.
+pub(in crate::classify) fn subcarriers_of(
+    symbol: &[Complex32],
+    rate_hz: f64,
+    count: usize,
+    beside: usize,
+    offset_hz: f64,
+) -> impl Iterator<Item = Complex32> + '_ {
+    (0..count + 2 * beside).map(move |k| {
+        let hz = (k as f64 - beside as f64 - count as f64 / 2.0 + 0.5) / USEFUL_S + offset_hz;
+        let turn = Complex32::from_polar(1.0, (-std::f64::consts::TAU * hz / rate_hz) as f32);
+        // Horner: Σ symbol[n] turn^n.
+        symbol.iter().rev().fold(Complex32::ZERO, |sum, z| sum * turn + z)
+    })
 }
 
 /// The greatest |Σ x r* e^{j2πkd}|² / (|x|² |r|²) over `delays` delays d.

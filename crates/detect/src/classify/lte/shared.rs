@@ -10,6 +10,7 @@
 use super::reference::{self, ReferenceFit};
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
 use crate::channelize::{ChannelBuffers, Channelizer};
+use crate::classify::ltem::subframes::SubframeComparison;
 use crate::classify::nr::comb;
 use crate::classify::prefix::{PrefixFit, best_fit, coherence_of, filled};
 use cellwarden_standards::band::{self, UplinkBand};
@@ -71,6 +72,8 @@ pub struct SharedChannelClassifier {
     /// Whether somebody asks what the reference symbols of narrow allocations show, and what they showed.
     compares_references: bool,
     references: Vec<ReferenceFit>,
+    /// Tells machines, whose subframes repeat.
+    pub(super) subframes: SubframeComparison,
 }
 
 impl SharedChannelClassifier {
@@ -88,7 +91,8 @@ impl SharedChannelClassifier {
             }
         }
         let buffers = ChannelBuffers::new(channelizers.iter().map(|(_, _, c)| c));
-        Self { channelizers, buffers, sums: Vec::new(), compares_references: false, references: Vec::new() }
+        let (sums, references, subframes) = (Vec::new(), Vec::new(), SubframeComparison::default());
+        Self { channelizers, buffers, sums, compares_references: false, references, subframes }
     }
 
     /// Whether the reference symbols of what is found from now on are to be compared with their mirrors.
@@ -231,6 +235,7 @@ impl SharedChannelClassifier {
                 channel: None,
                 carrier_offset_hz: None,
                 standard_confidence: 0.95,
+                sequence_start: None,
                 detail: Detail {
                     resource_blocks: Some(1),
                     evidence: vec![Evidence::new("base_sequence_correlation", sequence, 4.0)],
@@ -255,6 +260,13 @@ impl SharedChannelClassifier {
                 self.references.extend(symbol.and_then(|s| reference::fit(s, rate, blocks as usize, offset_hz)));
             }
         }
+        let repeats = (standard == Standard::Lte)
+            .then(|| {
+                let (allocation, offset_hz) = ((slots, blocks), fit.offset_hz(Spacing::Khz15));
+                self.subframes.repetition(&y, rate, fit.start, allocation, offset_hz, region.snr_db)
+            })
+            .flatten();
+        let standard = if repeats.is_some() { Standard::Ltem } else { standard };
         let prefix_llr = (-chance.max(1e-12).ln() * 0.4).min(5.0);
         let length = if shortened { seconds } else { slots as f64 * SLOT_S };
         let (low_hz, high_hz) = (middle - snapped / 2.0, middle + snapped / 2.0);
@@ -265,6 +277,7 @@ impl SharedChannelClassifier {
             Evidence::new("slots", slots as f64, 0.5),
         ];
         evidence.extend(comb.map(|c| Evidence::new("reference_comb_coherence", c, 1.0)));
+        evidence.extend(repeats);
         Some(Proposal {
             standard,
             kind,
@@ -276,6 +289,7 @@ impl SharedChannelClassifier {
             channel: None,
             carrier_offset_hz: None,
             standard_confidence: (1.0 - 20.0 * chance).clamp(0.6, 0.97),
+            sequence_start: None,
             detail: Detail {
                 resource_blocks: Some(blocks as u16),
                 spacing_hz: (standard == Standard::Nr).then(|| spacing.hz()),
@@ -343,6 +357,7 @@ impl SharedChannelClassifier {
             channel: None,
             carrier_offset_hz: None,
             standard_confidence: 0.8,
+            sequence_start: None,
             detail: Detail {
                 resource_blocks: Some(blocks as u16),
                 spacing_hz: (standard == Standard::Nr).then(|| spacing.hz()),

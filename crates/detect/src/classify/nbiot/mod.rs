@@ -161,6 +161,7 @@ fn proposal(region: &Region, kind: Kind, spacing_hz: f64, evidence: Evidence) ->
         channel: None,
         carrier_offset_hz: None,
         standard_confidence: 0.9,
+        sequence_start: None,
         detail: Detail { spacing_hz: Some(spacing_hz), evidence: vec![evidence], ..Detail::default() },
     }
 }

@@ -258,6 +258,7 @@ pub fn proposal(region: &Region) -> Proposal {
         channel: None,
         carrier_offset_hz: None,
         standard_confidence: 0.9,
+        sequence_start: None,
         detail: Detail { evidence: vec![Evidence::new("in_downlink_slots", 1.0, -6.0)], ..Detail::default() },
     }
 }

@@ -76,6 +76,7 @@ impl Stream {
         self.search_occasions(sensor, config.search_cores, swapped, all, out);
         self.tell_reports(sensor, swapped, all, out);
         self.release_held(sensor, all, out);
+        self.release_preambles(sensor, all, out);
         costs.classify += began.elapsed();
     }
 
@@ -156,7 +157,9 @@ impl Stream {
                 // Unlike a phone's, a machine's transmission may last for a quarter of a second.
                 let near = snippet.around(&segment.region, margin);
                 let at_s = seconds_at(segment.region.start);
-                let found = parts.narrow.classify(&mut parts.shared, &segment.region, &near, &self.noise, at_s);
+                let narrow = parts.narrow.classify(&mut parts.shared, &segment.region, &near, &self.noise, at_s);
+                let long = || parts.runs.classify(&mut parts.shared, segment, &near, &self.noise, at_s);
+                let found = narrow.or_else(long);
                 *claimed = found.is_some();
                 proposals.extend(found);
             }
@@ -203,7 +206,7 @@ impl Stream {
         proposals.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.low_hz.total_cmp(&b.low_hz)));
         for mut proposal in proposals {
             self.learn(&mut proposal, swapped);
-            self.tell(proposal, sensor, out);
+            self.report(proposal, sensor, out);
         }
     }
 }

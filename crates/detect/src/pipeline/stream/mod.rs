@@ -20,6 +20,8 @@ use crate::classify::lte::prach::deep::DeepSearch;
 use crate::classify::lte::prach::narrow::NarrowSearch;
 use crate::classify::lte::reports::ReportSearch;
 use crate::classify::lte::shared::SharedChannelClassifier;
+use crate::classify::ltem::preambles::RepeatedPreambles;
+use crate::classify::ltem::runs::LongRuns;
 use crate::classify::nbiot::NarrowClassifier;
 use crate::classify::nr::downlink::DownlinkFrame;
 use crate::classify::nr::prach::ShortPrachSearch;
@@ -108,9 +110,12 @@ pub(super) struct Stream {
     grid: Option<GridSearch>,
     pulses: Option<PulseSearch>,
     held: Vec<Proposal>,
-    /// Reports that only come again tell; and what was told of late.
+    /// Reports that only their place shows, and the first sample, from the origin, at which they were not told.
     reports: Option<ReportSearch>,
     reports_next: u64,
+    /// Preambles that may come again, what is to be told by now, and what was told of late.
+    preambles: RepeatedPreambles,
+    ready: Vec<Proposal>,
     told: VecDeque<Proposal>,
     classifiers: Classifiers,
 }
@@ -132,6 +137,7 @@ struct Classifiers {
     short_prach: Option<ShortPrachSearch>,
     shared: SharedChannelClassifier,
     narrow: NarrowClassifier,
+    runs: LongRuns,
     downlink: DownlinkFrame,
     slots: UplinkSlots,
     iq: Vec<Complex32>,
@@ -206,6 +212,8 @@ impl Stream {
             held: Vec::new(),
             reports: has_grid.then(|| new_reports(geometry, step_frames, (rate, center))),
             reports_next: 0,
+            preambles: RepeatedPreambles::default(),
+            ready: Vec::new(),
             told: VecDeque::new(),
             classifiers: Classifiers {
                 gsm: GsmClassifier::new(rate, center),
@@ -214,6 +222,7 @@ impl Stream {
                 short_prach: ShortPrachSearch::new(rate),
                 shared: SharedChannelClassifier::new(rate),
                 narrow: NarrowClassifier::default(),
+                runs: LongRuns::default(),
                 downlink: DownlinkFrame::new((block.start.0 + block.lost_before) as f64 / rate),
                 slots: UplinkSlots::new(n),
                 iq: Vec::new(),
@@ -289,6 +298,12 @@ impl Stream {
 
     /// The first sample of the recording at which something may begin that was not reported yet.
     pub(super) fn settled_sample(&self) -> u64 {
+        let held = self.preambles.oldest().map_or(u64::MAX, |start| start as u64);
+        self.found_until().min(held.saturating_sub((MARGIN_S * self.rate.0) as u64))
+    }
+
+    /// The first sample of the recording at which something may begin that was not found yet.
+    fn found_until(&self) -> u64 {
         let grid = self.grid.as_ref().map_or(u64::MAX, GridSearch::open_since);
         let open = self.frame_start(self.segmenter.open_since().min(grid));
         let waiting = self.waiting().map_or(u64::MAX, |s| s + self.origin);
@@ -376,6 +391,19 @@ impl Stream {
             standard_confidence: p.standard_confidence,
             detail: p.detail,
         }
+    }
+
+    /// Adds a finding to the bursts, a preamble once it is known whether it is sent several times over.
+    fn report(&mut self, found: Proposal, sensor: &Arc<str>, out: &mut Vec<Burst>) {
+        self.remember_told(&found);
+        self.preambles.hear(found, self.rate.0, &mut self.ready);
+        self.tell(sensor, out);
+    }
+
+    fn tell(&mut self, sensor: &Arc<str>, out: &mut Vec<Burst>) {
+        let mut ready = std::mem::take(&mut self.ready);
+        out.extend(ready.drain(..).map(|found| self.burst(found, sensor)));
+        self.ready = ready;
     }
 
     /// Adds samples, in the stream's own format, behind those that it holds.

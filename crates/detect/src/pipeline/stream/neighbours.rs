@@ -42,7 +42,7 @@ impl Neighbours {
     /// Counts a shared channel, and remembers a machine.
     pub(super) fn hear(&mut self, found: &Proposal) {
         let of_nr = match found.standard {
-            Standard::Lte => false,
+            Standard::Lte | Standard::Ltem => false,
             Standard::Nr => true,
             Standard::Nbiot => {
                 if self.machines.len() == MACHINES_MOST {
@@ -77,8 +77,8 @@ impl Neighbours {
     /// Twelve subcarriers of NB-IoT look like a block of LTE's. Where machines were heard of late there is their carrier, and no
     /// phone has that block (TS 36.213 clause 16, TS 36.211 clause 10.1).
     pub(super) fn name_machine(&self, found: &mut Proposal, rate_hz: f64) {
-        let is_block = found.standard == Standard::Lte && found.detail.resource_blocks == Some(1);
-        if !is_block || !matches!(found.kind, Kind::Pusch | Kind::Pucch) {
+        let is_lte = matches!(found.standard, Standard::Lte | Standard::Ltem);
+        if !is_lte || found.detail.resource_blocks != Some(1) || !matches!(found.kind, Kind::Pusch | Kind::Pucch) {
             return;
         }
         let is_inside = |m: &&(f64, f64, f64)| {

@@ -50,7 +50,7 @@ impl Stream {
                     let mut found = found;
                     swapped.doubt(&mut found);
                     self.neighbours.name_machine(&mut found, self.rate.0);
-                    self.tell(found, sensor, out);
+                    self.report(found, sensor, out);
                 }
             }
         }
@@ -73,6 +73,7 @@ impl Stream {
             power: f64::from(report.excess[slot].max(0.0)) * self.noise.power(low_hz, high_hz),
             channel: None,
             carrier_offset_hz: None,
+            sequence_start: None,
             standard_confidence: 0.95,
             detail: Detail {
                 resource_blocks: Some(1),
@@ -85,8 +86,8 @@ impl Stream {
         }
     }
 
-    /// Reports what was found, and remembers where that was.
-    pub(super) fn tell(&mut self, found: Proposal, sensor: &Arc<str>, out: &mut Vec<Burst>) {
+    /// Remembers where something was found, as long as a report there may be told.
+    pub(super) fn remember_told(&mut self, found: &Proposal) {
         if self.reports.as_ref().is_some_and(ReportSearch::is_following) {
             let old = found.start - TOLD_S * self.rate.0;
             while self.told.front().is_some_and(|t| t.start < old) {
@@ -94,6 +95,5 @@ impl Stream {
             }
             self.told.push_back(found.clone());
         }
-        out.push(self.burst(found, sensor));
     }
 }

@@ -65,7 +65,7 @@ impl Stream {
             let Some(mut found) = long.or_else(short) else { return false };
             if parts.is_new_faint(&found, begin as f64 - 0.1 * self.rate.0) {
                 self.learn(&mut found, swapped);
-                self.tell(found, sensor, out);
+                self.report(found, sensor, out);
             }
             false
         });
@@ -154,7 +154,7 @@ impl Stream {
         self.carriers = carriers;
         for mut found in heard {
             self.learn(&mut found, swapped);
-            self.tell(found, sensor, out);
+            self.report(found, sensor, out);
         }
     }
 
@@ -198,7 +198,7 @@ impl Stream {
         for mut proposal in found {
             if self.classifiers.is_new_faint(&proposal, from as f64 - 0.1 * self.rate.0) {
                 self.learn(&mut proposal, swapped);
-                self.tell(proposal, sensor, out);
+                self.report(proposal, sensor, out);
             }
         }
     }
@@ -216,7 +216,14 @@ impl Stream {
         let known = &self.classifiers.recent_prach;
         let free = free.into_iter().filter(|p| !known.iter().any(|q| same_emission(p, q)));
         for p in free.collect::<Vec<_>>() {
-            self.tell(p, sensor, out);
+            self.report(p, sensor, out);
         }
+    }
+
+    /// Adds to the bursts the preambles that none repeats any more.
+    pub(super) fn release_preambles(&mut self, sensor: &Arc<str>, all: bool, out: &mut Vec<Burst>) {
+        let searched = if all { f64::INFINITY } else { self.found_until() as f64 };
+        self.preambles.release(searched, self.rate.0, &mut self.ready);
+        self.tell(sensor, out);
     }
 }

@@ -29,7 +29,7 @@ use std::sync::Arc;
 /// Length of the sequence, and its subcarriers.
 pub const N_ZC: usize = PRACH_N_ZC as usize;
 /// Length of the sequence without its prefix: the inverse of the subcarriers' 1.25 kHz.
-const SEQUENCE_S: f64 = PRACH_FORMATS[0].sequence_seconds();
+pub const SEQUENCE_S: f64 = PRACH_FORMATS[0].sequence_seconds();
 /// Half of the six resource blocks.
 const HALF_WIDTH_HZ: f64 = PRACH_HZ / 2.0;
 /// Windows follow each other in so many seconds: at worst 80 % of a format-0 sequence lies in one.
@@ -321,6 +321,7 @@ impl PrachSearch {
             vec![Evidence::new("preamble_correlation", peak, (3.0 + (peak / f64::from(LEAST_PEAK)).ln()).min(6.0))];
         evidence.extend(more);
         evidence.push(Evidence::new("band_power_ratio", sighting.ratio, 0.0));
+        let lag_s = SEQUENCE_S / LAG_POINTS as f64;
         Proposal {
             standard: Standard::Lte,
             kind: Kind::Prach,
@@ -332,6 +333,7 @@ impl PrachSearch {
             channel: None,
             carrier_offset_hz: None,
             standard_confidence: 0.95,
+            sequence_start: Some(sighting.window_start as f64 + sighting.lag as f64 * lag_s * self.rate_hz),
             detail: Detail {
                 root: Some(sighting.root as u16),
                 format: Some(format),

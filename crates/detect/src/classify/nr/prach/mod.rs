@@ -372,6 +372,7 @@ impl ShortPrachSearch {
             channel: None,
             carrier_offset_hz: None,
             standard_confidence: 0.97,
+            sequence_start: None,
             detail: Detail {
                 root: Some(found.root as u16),
                 short_format: Some(format.name().to_owned()),
