@@ -29,6 +29,8 @@ pub struct HeardSlot {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Hops {
     waiting: Vec<HeardSlot>,
+    /// When the last slot began of which base stations were told.
+    told_s: f64,
 }
 
 impl Hops {
@@ -49,9 +51,20 @@ impl Hops {
         let is_second = |s: &&HeardSlot| (s.start_s - first_s - SLOT_S).abs() < reach_s;
         let firsts = self.waiting.iter().filter(is_first).count();
         let seconds = self.waiting.iter().filter(is_second).count();
+        let has_before = (first_s - self.told_s - SLOT_S).abs() < reach_s;
         // Of several phones at once, so many pairs are one each.
         let weight = 1.0 / firsts.max(seconds).max(1) as f64;
-        for base_station in known.iter_mut().filter(|b| seconds > 0 && begins_subframe(b, first_s)) {
+        let is_alone = firsts == 1 && seconds == 1;
+        for base_station in known.iter_mut() {
+            if !begins_subframe(base_station, first_s) {
+                if !has_before && begins_subframe(base_station, first_s - SLOT_S) {
+                    base_station.edges.hear_lone();
+                }
+                continue;
+            }
+            if seconds == 0 {
+                base_station.edges.hear_lone();
+            }
             let edge_hz = base_station.center_hz + base_station.shared.edge_hz;
             let block = |s: &HeardSlot| block_at(s.middle_hz, edge_hz);
             for first in self.waiting.iter().filter(is_first) {
@@ -59,11 +72,12 @@ impl Hops {
                     let ratio = first.power / second.power;
                     let is_alike = (1.0 / LEVELS_MOST..LEVELS_MOST).contains(&ratio);
                     if let (Some(a), Some(b), true) = (block(first), block(second), is_alike) {
-                        base_station.edges.hear_hop(a, b, weight);
+                        base_station.edges.hear_hop(a, b, weight, is_alone);
                     }
                 }
             }
         }
+        self.told_s = first_s;
         self.waiting.retain(|s| !is_first(&s));
     }
 }
