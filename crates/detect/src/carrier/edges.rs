@@ -207,10 +207,12 @@ impl CarrierEdges {
         self.believe();
     }
 
-    /// Learns that a slot's burst had no other one in its subframe.
+    /// Learns that a slot's burst had no other one in its subframe. What a faint phone's other slot leaves out speaks against no
+    /// centre that is known.
     pub(super) fn hear_lone(&mut self) {
-        self.forget(1.0);
-        self.believe();
+        if self.known.is_none() {
+            self.forget(1.0);
+        }
     }
 
     /// Counts so many more hops, and lets go of as many.
@@ -431,6 +433,13 @@ mod tests {
             }
         }
         assert_eq!((edges.center_offset_hz(), edges.blocks()), (Some(18.0 * RB_HZ), Some(50)), "{edges:?}");
+    }
+
+    #[test]
+    fn faint_phones_of_which_one_slot_is_heard_take_no_centre_away() {
+        let mut edges = learned(25, 40);
+        (0..1000).for_each(|_| edges.hear_lone());
+        assert_eq!(edges.blocks(), Some(25), "{edges:?}");
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl KnownPrach {
         // Half a block of room: either place may be rounded.
         let blocks = bandwidth.and_then(|b| carrier_blocks(b.0)).unwrap_or(CARRIERS[5].1);
         let reach_hz = (f64::from(blocks) * RB_HZ - PRACH_HZ + RB_HZ) / 2.0;
-        match carrier_center.filter(|c| !((c.0 - center.0).abs() <= reach_hz)) {
+        match carrier_center.filter(|c| !(-reach_hz..=reach_hz).contains(&(c.0 - center.0))) {
             Some(c) => {
                 Err(format!("carrier_center: the preambles around {center} are not within a carrier around {c}"))
             }
