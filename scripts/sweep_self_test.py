@@ -99,6 +99,37 @@ class Figures(unittest.TestCase):
                          ["FAIL", "pass", "not shown", "FAIL"])
         self.assertEqual(sweep.judge_pd(row, [])[0]["verdict"], "not measured")
 
+    def test_edges_are_judged_like_names(self):
+        row = {"target": None, "named": None, "start": None, "edges": (3.0, 0.95)}
+
+        def verdict(within, of, trials, snr=3.0):
+            point = {"snr_db": snr, "trials": trials, "edges_of": of, "edges_within": within / of if of else None}
+            return sweep.judge_pd(row, [point])[0]["verdict"]
+        self.assertEqual([verdict(950, 1000, 1000), verdict(949, 1000, 1000), verdict(100, 100, 100), verdict(80, 100, 100),
+                          verdict(0, 0, 1000), verdict(950, 1000, 1000, 6.0)],
+                         ["pass", "FAIL", "not shown", "FAIL", "not measured", "not measured"])
+
+    def test_edges_within_a_block_of_the_truth_are_right(self):
+        def note(start, low, high, snr=3.0, label="lte/pusch"):
+            return {"core:sample_start": start, "core:sample_count": 1000, "core:freq_lower_edge": low, "core:freq_upper_edge": high,
+                    "core:label": label, "truth:snr_db": snr}
+
+        def burst(start, low, high, standard="lte", count=1000):
+            return {"type": "burst", "sensor": "a", "standard": standard, "sample_start": start, "sample_count": count,
+                    "freq_lower_hz": low, "freq_upper_hz": high}
+        folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, folder)
+        notes = [note(0, 0, 720e3), note(2000, 0, 720e3), note(4000, 0, 720e3), note(6000, 0, 720e3), note(8000, 0, 720e3),
+                 note(10000, 0, 720e3, snr=8.0), note(12000, 0, 720e3, label="lte/srs"), note(14000, 0, 720e3)]
+        # Right; one edge off; half as long; not found at all; GSM's; another SNR; another kind; two, of which one is right.
+        bursts = [burst(10, 179e3, 721e3), burst(2000, -181e3, 720e3, "unknown"), burst(4000, 0, 720e3, count=500),
+                  burst(6000, 900e3, 1e6), burst(8000, 0, 720e3, "gsm"), burst(10000, 0, 720e3), burst(12000, 0, 720e3),
+                  burst(14000, 0, 540e3), burst(14000, 20e3, 720e3)]
+        truth, reported = folder / "a.truth.sigmf-meta", folder / "reported"
+        truth.write_text(json.dumps({"global": {"core:sample_rate": 1e6}, "annotations": notes}))
+        reported.write_text("".join(json.dumps(b) + "\n" for b in [*bursts, {"type": "summary"}]))
+        self.assertEqual(sweep.edges_within([truth], reported, "lte/pusch", 3.0), (4, 3))
+
     def test_noise_is_judged_by_its_bound(self):
         row = next(r for r in sweep.ROWS if r["name"] == "noise-lte")
 
@@ -127,7 +158,7 @@ class Figures(unittest.TestCase):
                 self.assertIn(f"`{row['name']}`", docs, f"{row['name']} does not stand in docs/detection.md")
             if row["kind"] == "pd":
                 points = sweep.row_points(row)
-                for want in (row["target"], row["named"], row["start"]):
+                for want in (row["target"], row["named"], row["start"], row["edges"]):
                     self.assertTrue(not want or want[0] in points, f"{row['name']} does not measure at {want}")
 
 

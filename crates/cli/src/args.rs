@@ -152,8 +152,8 @@ fn cores(text: &str) -> Result<f64, String> {
 
 /// Show what detectors have learned: the base stations whose phones were heard
 ///
-/// Where on its carrier a base station takes preambles, of which roots, and how often they were heard. Nothing of it
-/// says who called. A daemon writes this every five minutes and when it ends; a replay with --state when it ends.
+/// Where a base station takes preambles, of which roots, how often they were heard, and its carrier's centre and
+/// bandwidth. Nothing of it says who called. A daemon writes this every five minutes and when it ends; a replay with --state when it ends.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cellwarden learned

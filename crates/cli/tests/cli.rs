@@ -227,10 +227,12 @@ fn what_was_learned_is_kept_and_shown() {
         let (text, _) = good(&["learned", "--json", &state]);
         let line: serde_json::Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
         assert_eq!(text.lines().count(), 1, "{text}");
+        assert_eq!(line["carrier"], serde_json::json!({"center_hz": null, "bandwidth_hz": null}), "{text}");
         assert_eq!(line["base_station"]["roots"], serde_json::json!([{"root": 1, "heard": heard}]), "{text}");
     }
     let (table, _) = good(&["learned", &path(folder.path(), "learned/a-west.json")]);
     assert!(table.contains("902.0") && table.contains("1 subframe"), "{table}");
+    assert!(table.contains("CARRIER MHz") && table.contains(" - "), "{table}");
     fs::write(path(folder.path(), "learned/a-west.json"), "{}").expect("writes");
     assert!(refused(&["learned", &state], 1).contains("delete it to start anew"));
     assert!(refused(&["replay", "--state", &state, &recording], 2).contains("delete it to start anew"));

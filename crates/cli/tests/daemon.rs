@@ -165,7 +165,7 @@ fn a_sensor_in_another_band_takes_no_evidence_away() {
 /// What is configured is known from the start, and kept with what is learned.
 #[test]
 fn base_stations_that_are_configured_are_known_and_kept() {
-    let known = "[[base_station]]\ncenter = '902.05M'\nroots = [129, 710]\n";
+    let known = "[[base_station]]\ncenter = '902.05M'\nroots = [129, 710]\nbandwidth = '10M'\n";
     let daemon = Daemon::start(&format!("{}{known}", config()));
     daemon.wait_for("a closed hit", |r| !closed(r).is_empty());
     let (text, code) = daemon.end_and(|d| {
@@ -173,5 +173,6 @@ fn base_stations_that_are_configured_are_known_and_kept() {
         cellwarden(&["learned", "--json", &file])
     });
     assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("\"bandwidth_hz\":10000000.0"), "{text}");
     assert!(text.contains("\"is_configured\":true") && text.contains("\"root\":710"), "{text}");
 }

@@ -10,6 +10,8 @@
 #[allow(dead_code)] // not every test needs all of it
 #[path = "common/air.rs"]
 mod air;
+#[path = "common/sent.rs"]
+mod sent;
 
 use air::{Air, tail_bound};
 use cellwarden_detect::DetectConfig;
@@ -17,6 +19,7 @@ use cellwarden_sim::wave::{Wave, lte};
 use cellwarden_standards::lte as lte_tables;
 use cellwarden_types::{Burst, Kind, Standard};
 use rand::Rng;
+use sent::Sent;
 
 /// Middle of a band 20 uplink.
 const LTE_HZ: f64 = 847e6;
@@ -25,36 +28,6 @@ const CARRIER: u16 = 50;
 const TRIALS: usize = 60;
 const FOUND: f64 = 0.99;
 const REFUTED: f64 = 1e-6;
-
-/// A box in time and frequency.
-#[derive(Clone, Copy, Debug)]
-struct Sent {
-    start_s: f64,
-    seconds: f64,
-    low_hz: f64,
-    high_hz: f64,
-}
-
-impl Sent {
-    /// Area that a burst shares with it, as a share of this.
-    fn share(&self, b: &Burst) -> f64 {
-        let time = (self.start_s + self.seconds).min(b.start_s + b.duration_s) - self.start_s.max(b.start_s);
-        let band = self.high_hz.min(b.freq_upper_hz) - self.low_hz.max(b.freq_lower_hz);
-        time.max(0.0) * band.max(0.0) / (self.seconds * (self.high_hz - self.low_hz))
-    }
-
-    /// As the project counts what is found: half of the area, and a middle within a quarter of the width or 100 kHz.
-    fn is_found_by(&self, b: &Burst) -> bool {
-        let off_hz = (self.low_hz + self.high_hz - b.freq_lower_hz - b.freq_upper_hz) / 2.0;
-        self.share(b) >= 0.5 && off_hz.abs() <= (0.25 * (self.high_hz - self.low_hz)).max(100e3)
-    }
-
-    /// Whether most of a burst lies on it.
-    fn is_under(&self, b: &Burst) -> bool {
-        let area = (self.seconds * (self.high_hz - self.low_hz)) / (b.duration_s * (b.freq_upper_hz - b.freq_lower_hz));
-        self.share(b) * area > 0.3
-    }
-}
 
 /// Sends a wave on `count` blocks from `first` on, at `snr_db` in them.
 fn send(air: &mut Air, start_s: f64, burst: lte::OfdmBurst, (first, count): (u16, u16), snr_db: f64) -> Sent {

@@ -8,12 +8,15 @@
 #[allow(dead_code)] // not every test needs all of it
 #[path = "common/air.rs"]
 mod air;
+#[path = "common/sent.rs"]
+mod sent;
 
 use air::{Air, tail_bound};
 use cellwarden_sim::wave::{Wave, lte};
 use cellwarden_standards::lte as lte_tables;
 use cellwarden_types::{Burst, Kind, Standard};
 use rand::Rng;
+use sent::Sent;
 
 const LTE_HZ: f64 = 847e6;
 const RATE_HZ: f64 = 7.68e6;
@@ -29,21 +32,6 @@ const PREAMBLES: usize = 12;
 const SPACING: usize = 4;
 /// Of those, what is measured before the advance is known is not counted.
 const EARLY: usize = 20;
-
-struct Sent {
-    start_s: f64,
-    seconds: f64,
-    low_hz: f64,
-    high_hz: f64,
-}
-
-impl Sent {
-    fn is_found_by(&self, b: &Burst) -> bool {
-        let time = (self.start_s + self.seconds).min(b.start_s + b.duration_s) - self.start_s.max(b.start_s);
-        let band = self.high_hz.min(b.freq_upper_hz) - self.low_hz.max(b.freq_lower_hz);
-        time.max(0.0) * band.max(0.0) / (self.seconds * (self.high_hz - self.low_hz)) > 0.5
-    }
-}
 
 /// Noise in which a base station's preambles were heard at 5 dB, and room for `trials` emissions.
 fn learned(trials: usize, seed: u64) -> Air {

@@ -20,7 +20,8 @@ pub fn run(args: &LearnedArgs) -> Result<(), Failure> {
     if args.json {
         for (sensor, base_station) in &all {
             let known = serde_json::to_value(base_station).map_err(Failure::run)?;
-            writeln!(out, "{}", json!({"sensor": sensor, "base_station": known}))?;
+            let carrier = json!({"center_hz": base_station.carrier_center_hz(), "bandwidth_hz": base_station.edges.bandwidth_hz()});
+            writeln!(out, "{}", json!({"sensor": sensor, "base_station": known, "carrier": carrier}))?;
         }
         return Ok(());
     }
@@ -30,8 +31,8 @@ pub fn run(args: &LearnedArgs) -> Result<(), Failure> {
     }
     writeln!(
         out,
-        "{:<16} {:>12} {:>6} {:>6} {:>9}  {:<13} ROOTS",
-        "SENSOR", "PRACH MHz", "FORMAT", "HEARD", "ADVANCE", "A FRAME"
+        "{:<16} {:>12} {:>11} {:>9} {:>6} {:>6} {:>9}  {:<13} ROOTS",
+        "SENSOR", "PRACH MHz", "CARRIER MHz", "WIDTH MHz", "FORMAT", "HEARD", "ADVANCE", "A FRAME"
     )?;
     for (sensor, b) in &all {
         let frame = b.subframes.len() / 2;
@@ -52,10 +53,12 @@ pub fn run(args: &LearnedArgs) -> Result<(), Failure> {
             Some(advance_s) => format!("{:.1} µs", advance_s * 1e6),
             None => "-".to_owned(),
         };
+        let megahertz = |hz: Option<f64>, digits| hz.map_or("-".to_owned(), |hz| format!("{:.digits$}", hz / 1e6));
+        let (carrier, width) = (megahertz(b.carrier_center_hz(), 2), megahertz(b.edges.bandwidth_hz(), 1));
         let origin = if b.is_configured { " (configured)" } else { "" };
         writeln!(
             out,
-            "{sensor:<16} {:>12.4} {:>6} {:>6} {advance:>9}  {often:<13} {}{origin}",
+            "{sensor:<16} {:>12.4} {carrier:>11} {width:>9} {:>6} {:>6} {advance:>9}  {often:<13} {}{origin}",
             b.center_hz / 1e6,
             b.format,
             b.heard(),

@@ -4,14 +4,20 @@
 //! a few neighbouring roots (TS 36.211 5.7); each preamble that is heard says all three. With them the next one is sought where
 //! and when it may be, by a correlator that needs 7 dB less than a search of everything.
 
+mod edges;
+mod hops;
 mod prach;
 mod shared;
 mod timing;
 
+pub use edges::{Carrier, CarrierEdges};
+pub use hops::HeardSlot;
 pub use prach::{Believed, HeardPreamble, KnownPrach, LearnedPrach, LearnedRoot};
 pub use shared::{GridNear, HeardShared, SharedPlace};
 pub use timing::{SUBFRAMES, Timing};
 
+use cellwarden_standards::lte::RB_HZ;
+use hops::{Hops, begins_subframe};
 use std::rc::Rc;
 
 /// Base stations that are remembered for a tuning.
@@ -42,12 +48,13 @@ pub struct Occasion<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Carriers {
     known: Vec<LearnedPrach>,
+    hops: Hops,
 }
 
 impl Carriers {
     /// What was known before.
     pub fn from_known(known: Vec<LearnedPrach>) -> Self {
-        Self { known }
+        Self { known, hops: Hops::default() }
     }
 
     /// All of them.
@@ -100,6 +107,8 @@ impl Carriers {
 
     /// The grids that an emission at `at_s` and around `middle_hz` may lie on, the likeliest first: of base stations whose
     /// preambles are no carrier's width away, the nearest.
+    ///
+    /// Where a carrier's edges are known, [`GridNear::carrier`] has them: the caller asks whether what it finds lies within.
     pub fn grids(&self, at_s: f64, middle_hz: f64) -> impl Iterator<Item = GridNear> + '_ {
         let distance_hz = move |k: &LearnedPrach| (k.center_hz - middle_hz).abs();
         let mut near: Vec<usize> =
@@ -116,8 +125,11 @@ impl Carriers {
             let (subframe_s, sigma_s) = timing.of(nearest);
             let subframe = (timing.subframe as i64 + nearest).rem_euclid(SUBFRAMES as i64) as usize;
             let is_occasion = known.is_occasion(subframe);
-            (sigma_s < GRID_S)
-                .then(|| known.shared.grid(base_station, (subframe_s, sigma_s), known.center_hz, is_occasion))
+            (sigma_s < GRID_S).then(|| GridNear {
+                carrier_center_hz: known.carrier_center_hz(),
+                carrier: known.carrier(),
+                ..known.shared.grid(base_station, (subframe_s, sigma_s), known.center_hz, is_occasion)
+            })
         };
         near.into_iter().filter_map(grid).take(GRIDS_MOST)
     }
@@ -136,6 +148,21 @@ impl Carriers {
             timing.follow(start_s, heard.sigma_s * heard.sigma_s + variance);
         }
         known.shared.take(heard, grid.sigma_s);
+    }
+
+    /// Learns from a control channel's slot where its carrier's centre is, and how wide it is.
+    pub fn hear_slot(&mut self, heard: HeardSlot) {
+        self.hops.take(heard, &mut self.known);
+    }
+
+    /// Learns from the blocks of a phone whose name its waveform proves, and which begins at `start_s`, that a carrier goes
+    /// on beyond the edges that were believed.
+    pub fn hear_blocks(&mut self, start_s: f64, (low_hz, high_hz): (f64, f64)) {
+        for known in self.known.iter_mut().filter(|k| begins_subframe(k, start_s)) {
+            let edge_hz = known.center_hz + known.shared.edge_hz;
+            let block = |hz: f64| ((hz - edge_hz) / RB_HZ).round() as i32;
+            known.edges.hear_astride(block(low_hz), block(high_hz));
+        }
     }
 
     /// Learns from a preamble that was heard, and says what is likeliest of it.

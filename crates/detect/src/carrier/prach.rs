@@ -1,11 +1,14 @@
 //! A base station's preambles: their place, format, roots and subframes (TS 36.211 5.7).
 
+use super::edges::{Carrier, CarrierEdges};
 use super::shared::SharedPlace;
 use super::timing::{SUBFRAMES, Timing};
-use cellwarden_standards::lte::{PRACH_FORMATS, PRACH_ROOTS_839, SUBFRAME_S};
+use cellwarden_standards::lte::{
+    CARRIERS, PRACH_FORMATS, PRACH_HZ, PRACH_ROOTS_839, RB_HZ, SUBFRAME_S, carrier_blocks,
+};
 use cellwarden_types::Hertz;
 use cellwarden_types::units::hertz_or_text;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Roots of a base station's 64 preambles: one a root at the most (TS 36.211 5.7.2).
 const ROOTS_MOST: usize = 64;
@@ -42,6 +45,9 @@ pub struct LearnedPrach {
     /// Where phones near here send all else.
     #[serde(default)]
     pub shared: SharedPlace,
+    /// Where its carrier's centre and edges are.
+    #[serde(default)]
+    pub edges: CarrierEdges,
     /// When its subframes begin, by the receiver's clock; not known after a restart until a preamble is heard.
     #[serde(skip)]
     pub timing: Option<Timing>,
@@ -59,6 +65,16 @@ pub struct KnownPrach {
     pub format: u8,
     /// Physical roots, 1 to 838, of its 64 preambles.
     pub roots: Vec<u16>,
+    /// Bandwidth of its carrier: 1.4, 3, 5, 10, 15 or 20 MHz. What is left out is learned.
+    #[serde(default, deserialize_with = "some_hertz_or_text")]
+    pub bandwidth: Option<Hertz>,
+    /// Centre of its uplink carrier.
+    #[serde(default, deserialize_with = "some_hertz_or_text")]
+    pub carrier_center: Option<Hertz>,
+}
+
+fn some_hertz_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Hertz>, D::Error> {
+    hertz_or_text(deserializer).map(Some)
 }
 
 impl KnownPrach {
@@ -67,7 +83,7 @@ impl KnownPrach {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), String> {
-        let Self { center, format, roots } = self;
+        let Self { center, format, roots, bandwidth, carrier_center } = self;
         if !(center.0.is_finite() && center.0 > 0.0) {
             return Err(format!("center: {center} is no frequency"));
         }
@@ -77,14 +93,33 @@ impl KnownPrach {
         if roots.is_empty() || roots.len() > ROOTS_MOST {
             return Err(format!("roots: {}: a base station has 1 to {ROOTS_MOST}", roots.len()));
         }
-        match roots.iter().find(|root| place_of(**root).is_none()) {
-            Some(root) => Err(format!("roots: {root} is not from 1 to 838")),
+        if let Some(root) = roots.iter().find(|root| place_of(**root).is_none()) {
+            return Err(format!("roots: {root} is not from 1 to 838"));
+        }
+        if let Some(bandwidth) = bandwidth.filter(|b| carrier_blocks(b.0).is_none()) {
+            return Err(format!("bandwidth: {bandwidth}: LTE's carriers have 1.4, 3, 5, 10, 15 or 20 MHz"));
+        }
+        // Half a block of room: either place may be rounded.
+        let blocks = bandwidth.and_then(|b| carrier_blocks(b.0)).unwrap_or(CARRIERS[5].1);
+        let reach_hz = (f64::from(blocks) * RB_HZ - PRACH_HZ + RB_HZ) / 2.0;
+        match carrier_center.filter(|c| !(-reach_hz..=reach_hz).contains(&(c.0 - center.0))) {
+            Some(c) => {
+                Err(format!("carrier_center: the preambles around {center} are not within a carrier around {c}"))
+            }
             None => Ok(()),
         }
     }
 
+    /// What it says of the carrier's edges, for a base station whose preambles were heard around `preambles_hz`.
+    fn configure(&self, edges: &mut CarrierEdges, preambles_hz: f64) {
+        let blocks = self.bandwidth.and_then(|b| carrier_blocks(b.0));
+        edges.configure(blocks, self.carrier_center.map(|c| c.0 - preambles_hz));
+    }
+
     /// As one of which nothing was heard yet.
     fn learned(&self) -> LearnedPrach {
+        let mut edges = CarrierEdges::default();
+        self.configure(&mut edges, self.center.0);
         LearnedPrach {
             center_hz: self.center.0,
             format: self.format,
@@ -93,6 +128,7 @@ impl KnownPrach {
             others: 0,
             is_configured: true,
             shared: SharedPlace::default(),
+            edges,
             timing: None,
         }
     }
@@ -107,6 +143,7 @@ impl KnownPrach {
         match learned.iter_mut().find(is_it) {
             Some(known) => {
                 known.is_configured = true;
+                self.configure(&mut known.edges, self.center.0);
                 for &root in &self.roots {
                     if !known.roots.iter().any(|r| r.root == root) {
                         known.roots.push(LearnedRoot { root, heard: 0 });
@@ -164,6 +201,7 @@ impl LearnedPrach {
             others: 0,
             is_configured: false,
             shared: SharedPlace::default(),
+            edges: CarrierEdges::default(),
             timing: Some(Timing::new(heard)),
         }
     }
@@ -183,7 +221,19 @@ impl LearnedPrach {
         self.format <= 3
             && self.center_hz.is_finite()
             && self.shared.is_possible()
+            && self.edges.is_possible()
             && self.roots.len() <= PRACH_ROOTS_839.len()
+    }
+
+    /// Its carrier's centre, absolute, in hertz, once it is known.
+    pub fn carrier_center_hz(&self) -> Option<f64> {
+        self.edges.center_offset_hz().map(|offset_hz| self.center_hz + self.shared.edge_hz + offset_hz)
+    }
+
+    /// Its carrier, once centre and bandwidth are known.
+    pub fn carrier(&self) -> Option<Carrier> {
+        let (center_hz, blocks) = (self.carrier_center_hz()?, self.edges.blocks()?);
+        Some(Carrier { center_hz, blocks })
     }
 
     /// The roots that its preambles may have: those that were heard, what lies between them in the standard's order, and, as

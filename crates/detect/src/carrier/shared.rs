@@ -1,5 +1,6 @@
 //! Where a base station's phones send all that is no preamble, and how much of what is found there is theirs.
 
+use super::edges::Carrier;
 use serde::{Deserialize, Serialize};
 
 /// How much earlier than preambles phones send all else, before that is known: twice the way to a base station at up to 7 km
@@ -80,6 +81,10 @@ pub struct GridNear {
     pub preamble_hz: f64,
     /// Whether a preamble may begin in the subframe.
     pub is_occasion: bool,
+    /// The carrier's centre, absolute, and the carrier, where they are known.
+    pub carrier_center_hz: Option<f64>,
+    /// See `carrier_center_hz`.
+    pub carrier: Option<Carrier>,
 }
 
 /// What was heard on a base station's grid.
@@ -133,6 +138,8 @@ impl SharedPlace {
             edge_slack_hz: (SIGMAS * self.edge_sigma_hz).max(SLACK_HZ),
             preamble_hz,
             is_occasion,
+            carrier_center_hz: None,
+            carrier: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! LTE uplink: random access, data, control and sounding.
 
+pub mod mirror;
 pub mod on_grid;
 pub mod prach;
 pub mod reference;

@@ -66,6 +66,8 @@ pub struct OnGrid {
     pub proposal: Proposal,
     /// Natural logarithm of the Bayes factor.
     pub ln_factor: f64,
+    /// Whether it is a subframe's second slot, where it is one slot.
+    pub is_second_slot: bool,
     /// How much later than the grid it begins, in samples, and one standard deviation of that.
     pub shift: f64,
     /// See `shift`.
@@ -82,6 +84,8 @@ struct Span {
     start: f64,
     end: f64,
     slots: u32,
+    /// Whether it begins with a subframe's second slot.
+    is_second: bool,
     /// Log of the Bayes factor, and the shift of both edges: mean and one standard deviation.
     ln_factor: f64,
     shift: f64,
@@ -148,7 +152,8 @@ impl SharedChannelClassifier {
             sequence_start: None,
             detail: Detail { resource_blocks: Some(blocks), evidence, ..Detail::default() },
         };
-        Some(OnGrid { proposal, ln_factor, shift: span.shift, shift_sigma: span.sigma, shift_hz, shift_sigma_hz })
+        let (is_second_slot, shift, shift_sigma) = (span.is_second, span.shift, span.sigma);
+        Some(OnGrid { proposal, ln_factor, is_second_slot, shift, shift_sigma, shift_hz, shift_sigma_hz })
     }
 
     /// What the subframes of a span say of repetition, where that proves a machine.
@@ -230,7 +235,8 @@ impl SharedChannelClassifier {
                     count += 1.0;
                     let slots = (b - a) as u32;
                     if best.is_none_or(|s| ln_factor > s.ln_factor) {
-                        best = Some(Span { start: from, end: to, slots, ln_factor, shift, sigma });
+                        let is_second = a.rem_euclid(2) == 1;
+                        best = Some(Span { start: from, end: to, slots, is_second, ln_factor, shift, sigma });
                     }
                 }
             }

@@ -2,18 +2,26 @@
 
 use super::{Classifiers, MARGIN_S, Stream};
 use crate::candidate::{Proposal, Snippet};
-use crate::carrier::{GridNear, HeardPreamble, HeardShared};
-use crate::classify::lte::on_grid::{OnGrid, SubframeGrid};
+use crate::carrier::{GridNear, HeardPreamble, HeardShared, HeardSlot};
+use crate::classify::lte::mirror::{MIRROR_HOP, MOST_LN};
+use crate::classify::lte::on_grid::{ON_SUBFRAMES, OnGrid, SubframeGrid};
 use crate::classify::lte::prach::timing::start_sigma_s;
 use crate::segment::Segment;
 use crate::swap::SwapTest;
 use cellwarden_standards::lte::{self, PRACH_FORMATS};
-use cellwarden_types::{Evidence, Standard};
+use cellwarden_types::{Evidence, Kind, Standard};
 
 /// Evidence of a preamble from which is learned.
 const LEARNED_LLR: f64 = 2.0;
 /// How much of what other emissions say counts for one.
 const IN_USE_SHARE: f64 = 0.3;
+/// How much of a mirrored slot's factor counts, and to where.
+const MIRROR_SHARE: f64 = 0.6;
+const MIRROR_LLR_MOST: f64 = 2.0;
+/// So sure has a mirrored slot to be that what lies outside of its carrier is looked at: a natural logarithm.
+const BEYOND_LN: f64 = 3.0;
+/// A shared channel so sure says how far its carrier reaches.
+const SURE_BLOCKS: f64 = 0.9;
 /// What a look at a grid costs where the emission is longer than this.
 const LONG_S: f64 = 1.3e-3;
 const LONG_LOOKS: f64 = 5.0;
@@ -54,6 +62,19 @@ impl Stream {
             if found.as_ref().is_some_and(|f| is_preamble(&f.proposal)) {
                 return None;
             }
+            let found = found.and_then(|mut found| {
+                let center_hz = grid.carrier_center_hz.filter(|_| found.ln_factor > -MOST_LN);
+                let mirrored = center_hz.and_then(|hz| shared.ln_mirror(&found, &near, &self.noise, hz));
+                if let Some(ln) = mirrored {
+                    found.ln_factor += ln;
+                    let llr = (MIRROR_SHARE * ln).clamp(-1.0, MIRROR_LLR_MOST);
+                    found.proposal.detail.evidence.push(Evidence::new(MIRROR_HOP, ln, llr));
+                }
+                // What mirrors about the centre beyond the edges says that the carrier is wider than was believed.
+                let Proposal { low_hz, high_hz, .. } = found.proposal;
+                let is_inside = grid.carrier.is_none_or(|c| c.holds(low_hz, high_hz, lte::RB_HZ / 2.0));
+                (is_inside || mirrored.is_some_and(|ln| ln > BEYOND_LN)).then_some(found)
+            });
             if let Some(found) = found.filter(|f| best.as_ref().is_none_or(|(b, _)| f.ln_factor > b.ln_factor)) {
                 best = Some((found, grid));
             }
@@ -77,6 +98,7 @@ impl Stream {
         };
         if swapped.takes(region.start, region.count) {
             self.carriers.hear_shared(&grid, &heard);
+            self.hear_slot(&found.proposal);
         }
         // Blocks, subframes and preambles are those of NR at 15 kHz as well.
         if self.neighbours.standard_near(middle_hz) == Some(Standard::Nr) {
@@ -96,6 +118,29 @@ impl Stream {
         self.neighbours.name_machine(found, self.rate.0);
         if swapped.takes(found.start.max(0.0) as u64, found.count as u64) {
             self.neighbours.hear(found);
+            // What lies on a grid was heard when that named it.
+            if !found.detail.evidence.iter().any(|e| e.name == ON_SUBFRAMES) {
+                self.hear_slot(found);
+                self.hear_blocks(found);
+            }
+        }
+    }
+
+    /// Learns from one slot of a control channel.
+    fn hear_slot(&mut self, found: &Proposal) {
+        let is_block = found.standard == Standard::Lte && found.detail.resource_blocks == Some(1);
+        if is_block && found.kind == Kind::Pucch {
+            let start_s = self.seconds_at(found.start);
+            let middle_hz = (found.low_hz + found.high_hz) / 2.0;
+            self.carriers.hear_slot(HeardSlot { start_s, middle_hz, power: found.power });
+        }
+    }
+
+    /// Learns from a shared channel whose waveform proves it.
+    fn hear_blocks(&mut self, found: &Proposal) {
+        let is_sure = found.standard == Standard::Lte && found.standard_confidence > SURE_BLOCKS;
+        if is_sure && found.kind == Kind::Pusch {
+            self.carriers.hear_blocks(self.seconds_at(found.start), (found.low_hz, found.high_hz));
         }
     }
 
