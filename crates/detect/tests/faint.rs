@@ -149,10 +149,10 @@ fn allocations_that_touch_come_apart_where_their_levels_differ() {
     let (mut air, starts) = room(77);
     let mut sent = Vec::new();
     for start_s in starts {
-        let first = air.rng.random_range(0..=CARRIER - 12);
-        for (first, snr_db) in [(first, 5.0), (first + 6, -1.0)] {
-            let burst = lte::pusch((first, 6, CARRIER), lte::Modulation::Qpsk, (7, 2), &mut air.rng);
-            sent.push(send(&mut air, start_s, burst, (first, 6), snr_db));
+        let first = air.rng.random_range(0..=CARRIER - 8);
+        for (first, snr_db) in [(first, 5.0), (first + 4, -1.0)] {
+            let burst = lte::pusch((first, 4, CARRIER), lte::Modulation::Qpsk, (7, 2), &mut air.rng);
+            sent.push(send(&mut air, start_s, burst, (first, 4), snr_db));
         }
     }
     assert_found(&air, &sent, Standard::Unknown);

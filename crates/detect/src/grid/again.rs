@@ -4,10 +4,10 @@
 //! is 1 dB clearer. And where a box was found, a much fainter one counts at the same bins, whole subframes before or
 //! after it: those are few places, where energy is likely.
 
-use super::GridSearch;
 use super::chance::excess_at;
 use super::past::Area;
-use super::windows::Window;
+use super::windows::{Size, Window};
+use super::{GridSearch, LENGTHS, MOST_LOAD};
 use crate::segment::Segment;
 
 const SUBFRAME_S: f64 = 1e-3;
@@ -38,7 +38,7 @@ const MOST_PLACES: usize = 32;
 #[derive(Clone, Copy, Debug)]
 struct Place {
     area: Area,
-    /// The window that led to it: which size, and its place.
+    /// The window that is most like it: which size, and its place.
     size: usize,
     window: usize,
     /// The excess over what is usual from which on it is more: by chance, and by what was found there.
@@ -111,9 +111,9 @@ impl Again {
             && (steps as f64 - subframes * self.subframe).abs() <= OFF_STEPS
     }
 
-    /// Follows the place of a box that `window` led to, of so much `excess` over what is usual. `value` is how many independent
-    /// values a bin has in a step.
-    fn remember(&mut self, area: Area, excess: f32, value: f32, window: &Window) {
+    /// Follows the place of a box of so much `excess` over what is usual. `value` is how many independent values a bin has in a
+    /// step; the window most like it is of the size `size` at the place `window`.
+    fn remember(&mut self, area: Area, excess: f32, value: f32, (size, window): (usize, usize)) {
         let longest = (self.subframe.round() as u64).max(1);
         let to = if area.to - area.from > LONGEST_STEPS { area.from + longest } else { area.to };
         let area = Area { to, ..area };
@@ -136,7 +136,7 @@ impl Again {
         let values = f64::from(value) * (area.high - area.low) as f64 * (area.to - area.from) as f64;
         let (limit, least) = (excess_at(values, CHANCE) as f32, (LEAST_SHARE * excess).max(LEAST_EXCESS));
         let next = -((BACK_S / SUBFRAME_S) as i64);
-        self.places.push(Place { area, size: window.size, window: window.place, limit, least, next, last: 0 });
+        self.places.push(Place { area, size, window, limit, least, next, last: 0 });
     }
 }
 
@@ -153,9 +153,17 @@ impl Place {
 }
 
 impl GridSearch {
-    /// Keeps the place of a box that `window` led to, of so much `excess` over what is usual.
-    pub(super) fn follow(&mut self, found: Area, excess: f32, window: &Window) {
-        self.again.remember(found, excess, self.value, window);
+    /// Keeps the place of a box of so much `excess` over what is usual.
+    pub(super) fn follow(&mut self, found: Area, excess: f32) {
+        let (wide, long) = ((found.high - found.low) as f32, (found.to - found.from) as f32);
+        let unlike = |size: &Size| {
+            let bins = (size.wide * size.stride) as f32;
+            (wide / bins).ln().abs() + (long / LENGTHS[size.length] as f32).ln().abs()
+        };
+        let all = self.sizes.iter().enumerate();
+        let Some((index, size)) = all.min_by(|a, b| unlike(a.1).total_cmp(&unlike(b.1))) else { return };
+        let window = ((found.low + size.stride / 2) / size.stride).min(size.usual.len() - 1);
+        self.again.remember(found, excess, self.value, (index, window));
     }
 
     /// Looks at the places that are followed as far as `horizon`, at `effort` cells at the most.
@@ -182,6 +190,9 @@ impl GridSearch {
                 };
                 effort = left;
                 let size = &self.sizes[place.size];
+                if size.often(place.window) > MOST_LOAD {
+                    continue;
+                }
                 let (usual, moves) = (size.usual[place.window], size.scale(place.window));
                 let least = usual + size.error() + (place.limit * moves).max(place.least * (1.0 + usual));
                 if ratio - 1.0 <= least || self.shown.is_part(&self.past, area, ratio - 1.0, true) {
@@ -247,7 +258,7 @@ mod tests {
             together += boxes(&train, 0.45, seed).len();
         }
         assert!(alone <= 3, "{alone} of 10");
-        assert!(together >= 80, "{together} of 100");
+        assert!(together >= 60, "{together} of 100");
     }
 
     #[test]

@@ -274,10 +274,12 @@ impl GridSearch {
         self.again.take(due.copied(), self.next);
         let mut effort = EFFORT;
         for window in hot.iter().filter(|w| w.end <= horizon) {
-            if !window.is_sure && !self.again.has_partner(window) {
+            let size = &self.sizes[window.size];
+            // Where there is often more than noise, chance is no measure.
+            let has_partner = || size.often(window.place) <= MOST_LOAD && self.again.has_partner(window);
+            if !window.is_sure && !has_partner() {
                 continue;
             }
-            let size = &self.sizes[window.size];
             let low = window.place * size.stride;
             let from = window.end - LENGTHS[size.length] as u64;
             let seed = Area { from, to: window.end, low, high: low + size.wide * size.stride };
@@ -289,8 +291,7 @@ impl GridSearch {
             effort = left;
             let ratio = self.past.mean(seed);
             // What was taken out of it since may be what made it sure.
-            let is_enough =
-                window.is_sure && size.is_sure(window.place, ratio * size.cells) || self.again.has_partner(window);
+            let is_enough = window.is_sure && size.is_sure(window.place, ratio * size.cells) || has_partner();
             if ratio <= bound || !is_enough || self.shown.is_part(&self.past, seed, ratio - 1.0, false) {
                 continue;
             }
@@ -308,7 +309,7 @@ impl GridSearch {
             if let Some(segment) = segment.filter(|_| !self.is_busy(found)) {
                 self.boxes -= 1;
                 out.push(segment);
-                self.follow(found, ratio - 1.0, window);
+                self.follow(found, ratio - 1.0);
             }
         }
         self.look_again(horizon, effort, floor, out);

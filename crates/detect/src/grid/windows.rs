@@ -136,6 +136,11 @@ impl Size {
         (above, beyond(above) - beyond(below))
     }
 
+    /// The share of the time in which a place holds more than noise.
+    pub(super) fn often(&self, place: usize) -> f32 {
+        self.often[place]
+    }
+
     /// By how much the floor may be wrong.
     pub(super) fn error(&self) -> f32 {
         self.error

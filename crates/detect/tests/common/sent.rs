@@ -14,7 +14,7 @@ pub struct Sent {
 #[allow(dead_code)] // not every test needs all of it
 impl Sent {
     /// Area that a burst shares with it, as a share of this.
-    fn share(&self, b: &Burst) -> f64 {
+    pub fn share(&self, b: &Burst) -> f64 {
         let time = (self.start_s + self.seconds).min(b.start_s + b.duration_s) - self.start_s.max(b.start_s);
         let band = self.high_hz.min(b.freq_upper_hz) - self.low_hz.max(b.freq_lower_hz);
         time.max(0.0) * band.max(0.0) / (self.seconds * (self.high_hz - self.low_hz))

@@ -27,15 +27,15 @@ const FALSE_HOURS: f64 = 20.0;
 const SUBFRAMES_AN_HOUR: f64 = 3.6e6;
 /// How far the sum goes on above what is asked for: a pair stays in use for a second without reports.
 const MORE: f32 = 4.0;
-/// So sure is each report that is told: 99 of 100.
-const SURE_LN: f32 = 4.6;
+/// So sure is each report that is told: 19 of 20.
+const SURE_LN: f32 = 3.0;
 /// A block whose likelihood ratio is less in its slot is no half of a report; and so many of them in a slot are something else.
 const LEAST_LN: f32 = 1.5;
 const MOST_AT_ONCE: usize = 12;
 /// A ratio is no more than this, and counts no more than this share of what shows a pair to be in use: however strong two emissions
 /// are, they meet by chance now and then.
 const MOST_LN: f32 = 30.0;
-const MOST_SHARE: f32 = 0.25;
+const MOST_SHARE: f32 = 0.34;
 /// In the other slot, and before the subframe, a report's block is left: no more than this share of its excess is there.
 const MOST_IN_OTHER: f32 = 0.5;
 /// A report is one block wide, and another phone's may be beside it: of more blocks side by side that have this share of its
@@ -377,6 +377,8 @@ mod tests {
             edge_slack_hz: 5e3,
             preamble_hz: CENTER_HZ,
             is_occasion: false,
+            carrier: None,
+            carrier_center_hz: None,
         }
     }
 

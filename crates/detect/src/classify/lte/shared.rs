@@ -35,6 +35,10 @@ const PASS: f64 = 2e-3;
 /// nothing else in an uplink band is 1 ms long and 180 or 360 kHz wide to such exactness.
 const PASS_NARROW: f64 = 5e-2;
 const EXACT_S: f64 = 40e-6;
+/// But where so many emissions stand out that nothing proves, in about a second, one of that size is none of few: a downlink that
+/// leaks in makes thousands, and has prefixes.
+const CROWD: f64 = 400.0;
+const CROWD_S: f64 = 1.0;
 /// And for three blocks or more: at 7 dB their prefixes agree by far better, and of a busy neighbour (ZigBee) a thousand regions
 /// pass by in ten seconds.
 const PASS_WIDE: f64 = 1e-5;
@@ -58,6 +62,15 @@ const MOST_AROUND: f64 = 0.4;
 const LENGTH_SLACK_S: f64 = 75e-6;
 /// What is weaker over the floor may be the floor: a downlink that is always on, breathing.
 const LEAST_SNR_DB: f64 = 7.0;
+/// A wide one is looked at down to here: six blocks at 3 dB and less. Its prefixes agree as its level says and no better: of what is
+/// always on, they agree whatever it stands out of itself. So many deviations may be between, and its edges are less sharp.
+const LEAST_WIDE_DB: f64 = 1.5;
+const LEAST_WIDE_HZ: f64 = 5.5 * BLOCK_HZ;
+const PASS_FAINT: f64 = 1e-8;
+const MOST_BETTER: f64 = 3.0;
+const FAINT_SLACK_S: f64 = 0.15e-3;
+const FAINT_SEARCH_S: f64 = 0.1e-3;
+const FAINT_MISFIT_HZ: f64 = 90e3;
 /// Longest region: a run of subframes with one allocation is cut into pieces of 10 ms.
 const LONGEST_S: f64 = 11e-3;
 const WINDOW_S: f64 = 12.8e-3;
@@ -72,6 +85,9 @@ pub struct SharedChannelClassifier {
     /// Whether somebody asks what the reference symbols of narrow allocations show, and what they showed.
     compares_references: bool,
     references: Vec<ReferenceFit>,
+    /// Emissions that nothing proved, in about the last second, and until when they are counted.
+    unproven: f64,
+    unproven_until_s: f64,
     /// Tells machines, whose subframes repeat.
     pub(super) subframes: SubframeComparison,
 }
@@ -92,7 +108,23 @@ impl SharedChannelClassifier {
         }
         let buffers = ChannelBuffers::new(channelizers.iter().map(|(_, _, c)| c));
         let (sums, references, subframes) = (Vec::new(), Vec::new(), SubframeComparison::default());
-        Self { channelizers, buffers, sums, compares_references: false, references, subframes }
+        Self {
+            channelizers,
+            buffers,
+            sums,
+            compares_references: false,
+            references,
+            unproven: 0.0,
+            unproven_until_s: 0.0,
+            subframes,
+        }
+    }
+
+    /// Counts emissions that nothing proved, at `at_s` of the stream.
+    pub fn count_unproven(&mut self, emissions: usize, at_s: f64) {
+        let left = (-(at_s - self.unproven_until_s).max(0.0) / CROWD_S).exp();
+        self.unproven = self.unproven * left + emissions as f64;
+        self.unproven_until_s = self.unproven_until_s.max(at_s);
     }
 
     /// Whether the reference symbols of what is found from now on are to be compared with their mirrors.
@@ -156,14 +188,16 @@ impl Classifier for SharedChannelClassifier {
             out.extend(self.sounding(region, snippet, floor));
             return;
         }
-        if !is_clear {
+        let is_wide = width > LEAST_WIDE_HZ && region.snr_db > LEAST_WIDE_DB && !is_unpaired(middle);
+        if !is_clear && !is_wide {
             return;
         }
+        let slack_s = if is_clear { LENGTH_SLACK_S } else { FAINT_SLACK_S };
         let slots = (seconds / SLOT_S).round();
         // Where the cell sounds, a subframe's last symbol is left out (TS 36.211 5.3.4).
         let shortened = (seconds + USEFUL_S + PREFIX / UNIT_HZ - slots.max(2.0) * SLOT_S).abs() < LENGTH_SLACK_S;
-        let whole = (seconds - slots * SLOT_S).abs() < LENGTH_SLACK_S;
-        if slots < 1.0 || !(whole || shortened) {
+        let whole = (seconds - slots * SLOT_S).abs() < slack_s;
+        if slots < 1.0 || !(whole || shortened) || !is_clear && slots != 2.0 {
             return;
         }
         out.extend(self.blocks(region, snippet, floor, slots.max(if whole { 1.0 } else { 2.0 }) as usize, !whole));
@@ -186,12 +220,14 @@ impl SharedChannelClassifier {
         if filled < LEAST_FILLED {
             return None;
         }
+        let is_clear = region.snr_db >= LEAST_SNR_DB;
+        let (search_s, most_misfit_hz) = if is_clear { (SEARCH_S, 60e3) } else { (FAINT_SEARCH_S, FAINT_MISFIT_HZ) };
         let expected = (region.start as f64 - window_start) / snippet.rate_hz * rate;
         let spacings: &[Spacing] =
             if is_unpaired(middle) { &[Spacing::Khz30, Spacing::Khz15] } else { &[Spacing::Khz15] };
         let judged = spacings.iter().filter_map(|&spacing| {
             let symbols = slots * lte::SLOT_SYMBOLS * spacing.slots() as usize;
-            let fit = best_fit(&y, rate, expected, SEARCH_S, (spacing, symbols))?;
+            let fit = best_fit(&y, rate, expected, search_s, (spacing, symbols))?;
             let block_hz = BLOCK_HZ * f64::from(spacing.slots());
             let blocks = ((width / block_hz).round() as u32).max(1);
             let snapped = f64::from(blocks) * block_hz;
@@ -200,7 +236,7 @@ impl SharedChannelClassifier {
             // equal sparks repeats some spark after any time.
             let prefix_s = PREFIX / UNIT_HZ / f64::from(spacing.slots());
             let values = (symbols * prefix_s * snapped * fit.filled).max(3.0);
-            let tried = 1.0 + 2.0 * SEARCH_S * snapped;
+            let tried = 1.0 + 2.0 * search_s * snapped;
             let chance = (tried * (1.0 - fit.coherence).powf(values - 1.0)).min(1.0);
             Some((spacing, fit, blocks, snapped, chance))
         });
@@ -210,13 +246,23 @@ impl SharedChannelClassifier {
             return None;
         }
         let misfit = (width - snapped).abs();
-        let box_fits = misfit < 60e3 * f64::from(spacing.slots()) && (0.45e-3..11e-3).contains(&seconds);
+        let box_fits = misfit < most_misfit_hz * f64::from(spacing.slots()) && (0.45e-3..11e-3).contains(&seconds);
         let is_half = spacing == Spacing::Khz30;
         let exact = slots == 2 && blocks <= 2 && !is_half && (seconds - 2.0 * SLOT_S).abs() < EXACT_S && misfit < 30e3;
         if !box_fits {
             return None;
         }
+        if !is_clear {
+            // The coherence of so many values varies by (1 - c²) / √n.
+            let share = undb(region.snr_db) / (1.0 + undb(region.snr_db));
+            let values = (slots * lte::SLOT_SYMBOLS) as f64 * PREFIX / UNIT_HZ * snapped;
+            let most = share + MOST_BETTER * (1.0 - share * share) / values.sqrt();
+            if fit.coherence.sqrt() > most {
+                return None;
+            }
+        }
         let pass = match blocks {
+            _ if !is_clear => PASS_FAINT,
             _ if exact => PASS_NARROW,
             WIDE_BLOCKS.. => PASS_WIDE,
             _ => PASS,
@@ -242,6 +288,9 @@ impl SharedChannelClassifier {
                     ..Detail::default()
                 },
             });
+        }
+        if exact && self.unproven > CROWD {
+            return None;
         }
         let kind = if slots == 1 && blocks == 1 && !is_half { Kind::Pucch } else { Kind::Pusch };
         if slots == 1 && blocks > 1 && !is_half && chance > PASS * 1e-2 {

@@ -24,6 +24,8 @@ const CLUSTER_GAP_S: f64 = 1.0e-3;
 const CLUSTER_LONGEST_S: f64 = 12e-3;
 /// Level from which a segment is what it is, whole; what is fainter may be a piece.
 const CLEAR_DB: f64 = 6.0;
+/// Level from which several are what they are, together.
+const STRONG_DB: f64 = 9.0;
 /// A base station's emission that runs on into a phone's time lasts so long in its own.
 const LEAST_PART_S: f64 = 0.1e-3;
 
@@ -190,6 +192,8 @@ impl Stream {
         let left = cluster.iter().zip(&claimed).filter(|(s, c)| !s.is_faint && (energy_only || !**c));
         let left: Vec<Segment> =
             left.map(|(s, _)| *s).filter(|s| !in_a_skirt(s, &cluster, (self.center.0, self.rate.0))).collect();
+        let at_s = self.seconds_at(first as f64);
+        self.classifiers.shared.count_unproven(left.len() + faint.len(), at_s);
         for segment in &left {
             let on_grid = if energy_only { None } else { self.on_learned_grid(segment, from, swapped) };
             proposals.extend(on_grid.or_else(|| leftover::judge(segment, self.rate.0)));
@@ -303,8 +307,11 @@ fn whole_ones(cluster: &[Segment], rate_hz: f64) -> Vec<Segment> {
             && (is_piece || s.snr_db < of.snr_db + 3.0)
     };
     let is_shown = |s: &Segment| {
-        let clear = cluster.iter().filter(|of| is_clear(of));
-        s.is_faint && clear.map(|of| common_area(&s.region, &of.region)).sum::<f64>() > 0.75 * area(&s.region)
+        let common = |of: &Segment| common_area(&s.region, &of.region);
+        // What is hardly clear comes in pieces that overlap.
+        let strong = cluster.iter().filter(|of| !of.is_faint && of.region.snr_db >= STRONG_DB);
+        let clear = cluster.iter().filter(|of| is_clear(of)).map(common);
+        s.is_faint && strong.map(common).sum::<f64>().max(clear.fold(0.0, f64::max)) > 0.75 * area(&s.region)
     };
     let is_of_strong = |s: &Segment| cluster.iter().any(|of| is_splash(s, of, rate_hz));
     let whole: Vec<Segment> = cluster.iter().filter(|s| !is_shown(s) && !is_of_strong(s)).copied().collect();
