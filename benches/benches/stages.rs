@@ -3,7 +3,7 @@
 
 use cellwarden_benches::{Heard, RATE_HZ, block, signal};
 use cellwarden_detect::candidate::{Classifier, NoiseFloor, Proposal, Snippet};
-use cellwarden_detect::carrier::{LearnedPrach, LearnedRoot, SUBFRAMES, SharedPlace};
+use cellwarden_detect::carrier::{CarrierEdges, LearnedPrach, LearnedRoot, SUBFRAMES, SharedPlace};
 use cellwarden_detect::classify::gsm::GsmClassifier;
 use cellwarden_detect::classify::lte::prach::PrachSearch;
 use cellwarden_detect::classify::lte::prach::narrow::NarrowSearch;
@@ -198,6 +198,7 @@ fn learned(c: &mut Criterion) {
             others: 0,
             is_configured: false,
             shared: SharedPlace::default(),
+            edges: CarrierEdges::default(),
             timing: None,
         };
         let snippet = Snippet { iq: &iq, start: 0, rate_hz, center_hz };
