@@ -67,6 +67,9 @@ const LEAST_SNR_DB: f64 = 7.0;
 const LEAST_WIDE_DB: f64 = 1.5;
 const LEAST_WIDE_HZ: f64 = 5.5 * BLOCK_HZ;
 const PASS_FAINT: f64 = 1e-8;
+/// It is alone: so long before and behind it there is no more than this share of its power, noise included.
+const MOST_BESIDE: f64 = 0.7;
+const BESIDE_S: (f64, f64) = (0.06e-3, 0.26e-3);
 const MOST_BETTER: f64 = 3.0;
 const FAINT_SLACK_S: f64 = 0.15e-3;
 const FAINT_SEARCH_S: f64 = 0.1e-3;
@@ -204,6 +207,17 @@ impl Classifier for SharedChannelClassifier {
     }
 }
 
+/// Whether there is as much just before or behind the `seconds` from `start` of `y` on: a part of what lasts longer is no subframe.
+fn goes_on(y: &[Complex32], rate: f64, (start, seconds): (f64, f64)) -> bool {
+    let level = |from_s: f64, to_s: f64| {
+        let at = |s: f64| ((start + s * rate).max(0.0) as usize).min(y.len());
+        let part = &y[at(from_s)..at(to_s).max(at(from_s))];
+        part.iter().map(|z| f64::from(z.norm_sqr())).sum::<f64>() / part.len().max(1) as f64
+    };
+    let most = MOST_BESIDE * level(0.0, seconds);
+    level(-BESIDE_S.1, -BESIDE_S.0) > most || level(seconds + BESIDE_S.0, seconds + BESIDE_S.1) > most
+}
+
 impl SharedChannelClassifier {
     fn blocks(
         &mut self,
@@ -257,7 +271,7 @@ impl SharedChannelClassifier {
             let share = undb(region.snr_db) / (1.0 + undb(region.snr_db));
             let values = (slots * lte::SLOT_SYMBOLS) as f64 * PREFIX / UNIT_HZ * snapped;
             let most = share + MOST_BETTER * (1.0 - share * share) / values.sqrt();
-            if fit.coherence.sqrt() > most {
+            if fit.coherence.sqrt() > most || goes_on(&y, rate, (fit.start, seconds)) {
                 return None;
             }
         }
