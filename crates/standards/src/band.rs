@@ -188,6 +188,11 @@ pub fn nr_band(hz: f64) -> Option<&'static UplinkBand> {
     bands_of(Nr).find(|band| band.holds(hz))
 }
 
+/// Whether uplink and downlink share a frequency: NR's unpaired bands.
+pub fn is_unpaired(hz: f64) -> bool {
+    nr_band(hz).is_some_and(UplinkBand::is_tdd)
+}
+
 /// Carrier centre in hertz and band of an uplink EARFCN.
 pub fn earfcn_uplink_hz(earfcn: u32) -> Option<(f64, &'static str)> {
     bands_of(Lte).find_map(|band| Some((band.channel_hz(earfcn)?, band.name)))

@@ -9,8 +9,8 @@ use super::past::Area;
 use super::windows::{Size, Window};
 use super::{GridSearch, LENGTHS, MOST_LOAD};
 use crate::segment::Segment;
+use cellwarden_standards::lte::SUBFRAME_S;
 
-const SUBFRAME_S: f64 = 1e-3;
 /// A place is looked at so long before what was found there, and so long behind what was found there last: the period of
 /// silence in a call is 160 ms.
 pub(crate) const BACK_S: f64 = 40e-3;
@@ -100,15 +100,9 @@ impl Again {
         self.weak.iter().any(|w| {
             w.size == window.size
                 && w.place.abs_diff(window.place) <= OFF_STRIDES
-                && self.is_whole(w.end.abs_diff(window.end))
+                && whole_subframes(w.end.abs_diff(window.end) as f64, self.subframe)
+                    .is_some_and(|n| (1.0..=BACK_S / SUBFRAME_S).contains(&n))
         })
-    }
-
-    /// Whether so many steps are whole subframes, one at the least and as many as are looked back at the most.
-    fn is_whole(&self, steps: u64) -> bool {
-        let subframes = (steps as f64 / self.subframe).round();
-        (1.0..=BACK_S / SUBFRAME_S).contains(&subframes)
-            && (steps as f64 - subframes * self.subframe).abs() <= OFF_STEPS
     }
 
     /// Follows the place of a box of so much `excess` over what is usual. `value` is how many independent values a bin has in a
@@ -118,14 +112,13 @@ impl Again {
         let to = if area.to - area.from > LONGEST_STEPS { area.from + longest } else { area.to };
         let area = Area { to, ..area };
         let subframe = self.subframe;
-        let known = self.places.iter_mut().find(|p| {
+        let known = self.places.iter_mut().find_map(|p| {
             let common = area.high.min(p.area.high).saturating_sub(area.low.max(p.area.low));
-            let subframes = ((area.from as f64 - p.area.from as f64) / subframe).round();
-            let off = area.from as f64 - p.area.from as f64 - subframes * subframe;
-            4 * common > 3 * (area.high - area.low).max(p.area.high - p.area.low) && off.abs() <= OFF_STEPS
+            let is_there = 4 * common > 3 * (area.high - area.low).max(p.area.high - p.area.low);
+            let subframes = whole_subframes(area.from as f64 - p.area.from as f64, subframe);
+            Some((subframes.filter(|_| is_there)? as i64, p))
         });
-        if let Some(known) = known {
-            let subframes = ((area.from as f64 - known.area.from as f64) / subframe).round() as i64;
+        if let Some((subframes, known)) = known {
             known.last = known.last.max(subframes);
             return;
         }
@@ -138,6 +131,12 @@ impl Again {
         let next = -((BACK_S / SUBFRAME_S) as i64);
         self.places.push(Place { area, size, window, limit, least, next, last: 0 });
     }
+}
+
+/// How many subframes of `subframe` steps so many steps are, where they are whole.
+fn whole_subframes(steps: f64, subframe: f64) -> Option<f64> {
+    let subframes = (steps / subframe).round();
+    ((steps - subframes * subframe).abs() <= OFF_STEPS).then_some(subframes)
 }
 
 impl Place {

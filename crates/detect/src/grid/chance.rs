@@ -28,6 +28,11 @@ pub(crate) fn independent_cell(correlation: &[[f64; 4]; 2]) -> f64 {
     1.0 / both_sides(correlation, |_, _| 1.0)
 }
 
+/// Independent values of a bin in a step of so many frames.
+pub(crate) fn independent_step(frames: usize) -> f32 {
+    frames as f32 * independent_cell(&correlation()) as f32
+}
+
 /// Independent values in so many frames and bins.
 pub(crate) fn independent(correlation: &[[f64; 4]; 2], frames: usize, bins: usize) -> f64 {
     let left = |distance: usize, of: usize| (1.0 - distance as f64 / of as f64).max(0.0);

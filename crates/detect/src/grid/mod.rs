@@ -17,7 +17,7 @@ mod windows;
 
 pub(crate) use again::BACK_S;
 pub(crate) use boxes::best_run;
-pub(crate) use chance::{correlation, independent_cell};
+pub(crate) use chance::{correlation, independent_cell, independent_step};
 pub(crate) use windows::{MOST_RATIO, Size, Window};
 
 use crate::candidate::Region;
@@ -26,6 +26,7 @@ use crate::segment::Segment;
 use crate::steps::{LINES_KEPT, STEP_S, StepSums, running_sums};
 use again::{Again, PAIRED_BLOCKS, PARTNERS};
 use boxes::{Fitter, REACH_STEPS, lasts};
+use cellwarden_standards::lte;
 use past::{Area, Past};
 use shown::{Scale, ShownEmissions};
 
@@ -33,8 +34,7 @@ use shown::{Scale, ShownEmissions};
 /// hundredths of their width.
 pub(crate) const COARSE: usize = 4;
 const COARSE_BLOCKS: f64 = 12.0;
-/// A resource block (TS 36.211 5.2.3).
-const BLOCK_HZ: f64 = 180e3;
+const BLOCK_HZ: f64 = lte::RB_HZ;
 /// Lengths of windows in steps: a slot, a subframe.
 const LENGTHS: [usize; 2] = [5, 10];
 /// Windows: which length, and how many blocks. Sizes between two of them lose 0.8 dB at the most.
@@ -103,7 +103,7 @@ impl GridSearch {
         let bins = geometry.n_fft;
         let (bin_hz, frame_s) = (rate_hz / bins as f64, geometry.hop as f64 / rate_hz);
         let (stride, strides, step_frames) = (steps.stride(), steps.strides(), steps.frames());
-        let value = step_frames as f32 * independent_cell(&correlation()) as f32;
+        let value = independent_step(step_frames);
         let scale = Scale { bins, bin_hz, center_hz, hop: geometry.hop, step_frames };
         let size = |&(length, blocks): &(usize, f64)| {
             let coarse = if blocks < COARSE_BLOCKS { 1 } else { COARSE };

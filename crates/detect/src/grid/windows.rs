@@ -36,6 +36,9 @@ pub(crate) struct Size {
     /// Independent values.
     values: f32,
     sigma: f32,
+    /// At how many deviations what is above is cut, and what noise loses by both cuts: `L(c) - L(2)` with
+    /// `L(c) = phi(c) - c Q(c)`, the mean of what is beyond `c`.
+    clip: (f32, f32),
     /// Of one window.
     chance: f64,
     /// Excess over the noise that the budget allows, and that of windows that come in pairs.
@@ -89,13 +92,16 @@ impl Size {
         let windows = 3600.0 / (frames as f64 * frame_s) * (BUDGET_HZ / (width as f64 * bin_hz));
         let chance = false_per_hour / (windows * OVERLAP);
         let (cells, limit) = ((frames * width) as f32, excess_at(values, chance) as f32);
+        let sigma = (1.0 / values.sqrt()) as f32;
+        let above = (CLIP_LEAST / sigma).clamp(CLIP_SIGMAS.1, CLIP_SIGMAS.0);
         Some(Self {
             length: 0,
             stride,
             wide,
             cells,
             values: values as f32,
-            sigma: (1.0 / values.sqrt()) as f32,
+            sigma,
+            clip: (above, beyond(above) - beyond(CLIP_SIGMAS.0)),
             chance,
             limit,
             pair_limit: limit,
@@ -126,14 +132,6 @@ impl Size {
         let scale = (1.0 + self.pair_limit) / (1.0 + self.limit);
         self.bound.iter_mut().for_each(|b| *b *= scale);
         self
-    }
-
-    /// At how many deviations what is above is cut, and what noise loses by both cuts: `L(c) - L(2)` with
-    /// `L(c) = phi(c) - c Q(c)`, the mean of what is beyond `c`.
-    fn clip(&self) -> (f32, f32) {
-        let (below, above) = CLIP_SIGMAS;
-        let above = (CLIP_LEAST / self.sigma).clamp(above, below);
-        (above, beyond(above) - beyond(below))
     }
 
     /// The share of the time in which a place holds more than noise.
@@ -202,7 +200,7 @@ impl Size {
         let weight = (every_s / (0.5 * (seen_s + FLOOR_S)).min(USUAL_S)).min(1.0) as f32;
         self.error = FLOOR_ERROR / (1.0 + seen_s / FLOOR_S) as f32;
         let error = self.error;
-        let (scale, (above, loss)) = (1.0 / self.cells, self.clip());
+        let (scale, (above, loss)) = (1.0 / self.cells, self.clip);
         let sums = prefix[self.wide..].iter().zip(prefix).map(|(high, low)| high - low);
         let places = self.usual.iter_mut().zip(&mut self.square).zip(&mut self.bound).zip(&mut self.often);
         for (sum, (((usual, square), bound), often)) in sums.zip(places) {

@@ -355,7 +355,7 @@ impl Followed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grid::{correlation, independent_cell};
+    use crate::grid::independent_step;
     use crate::steps::noise_rows;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
@@ -385,8 +385,7 @@ mod tests {
     /// What is told of so many subframes of noise, to the power of which `sent` adds by subframe, slot and block: 0 has the
     /// lowest bin of the grid's edge.
     fn told(subframes: usize, seed: u64, sent: impl Fn(usize, usize, i64) -> f32) -> Vec<Report> {
-        let value = FRAMES as f32 * independent_cell(&correlation()) as f32;
-        let mut search = ReportSearch::new((BINS, BIN_HZ, CENTER_HZ), 0.1e-3, value);
+        let mut search = ReportSearch::new((BINS, BIN_HZ, CENTER_HZ), 0.1e-3, independent_step(FRAMES));
         let (mut rng, mut all) = (ChaCha8Rng::seed_from_u64(seed), Vec::new());
         for chunk in 0..subframes / 20 {
             let rows = noise_rows(&mut rng, 200 * FRAMES, BINS);

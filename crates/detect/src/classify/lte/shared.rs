@@ -13,7 +13,7 @@ use crate::channelize::{ChannelBuffers, Channelizer};
 use crate::classify::ltem::subframes::SubframeComparison;
 use crate::classify::nr::comb;
 use crate::classify::prefix::{PrefixFit, best_fit, coherence_of, filled};
-use cellwarden_standards::band::{self, UplinkBand};
+use cellwarden_standards::band::{self, is_unpaired};
 use cellwarden_standards::lte;
 use cellwarden_standards::nr::Spacing;
 use cellwarden_types::{Detail, Evidence, Kind, Standard, undb};
@@ -67,13 +67,13 @@ const LEAST_SNR_DB: f64 = 7.0;
 const LEAST_WIDE_DB: f64 = 1.5;
 const LEAST_WIDE_HZ: f64 = 5.5 * BLOCK_HZ;
 const PASS_FAINT: f64 = 1e-8;
-/// It is alone: so long before and behind it there is no more than this share of its power, noise included.
-const MOST_BESIDE: f64 = 0.7;
-const BESIDE_S: (f64, f64) = (0.06e-3, 0.26e-3);
 const MOST_BETTER: f64 = 3.0;
 const FAINT_SLACK_S: f64 = 0.15e-3;
 const FAINT_SEARCH_S: f64 = 0.1e-3;
 const FAINT_MISFIT_HZ: f64 = 90e3;
+/// It is alone: so long before and behind it there is no more than this share of its power, noise included.
+const MOST_BESIDE: f64 = 0.7;
+const BESIDE_S: (f64, f64) = (0.06e-3, 0.26e-3);
 /// Longest region: a run of subframes with one allocation is cut into pieces of 10 ms.
 const LONGEST_S: f64 = 11e-3;
 const WINDOW_S: f64 = 12.8e-3;
@@ -268,7 +268,8 @@ impl SharedChannelClassifier {
         }
         if !is_clear {
             // The coherence of so many values varies by (1 - c²) / √n.
-            let share = undb(region.snr_db) / (1.0 + undb(region.snr_db));
+            let snr = undb(region.snr_db);
+            let share = snr / (1.0 + snr);
             let values = (slots * lte::SLOT_SYMBOLS) as f64 * PREFIX / UNIT_HZ * snapped;
             let most = share + MOST_BETTER * (1.0 - share * share) / values.sqrt();
             if fit.coherence.sqrt() > most || goes_on(&y, rate, (fit.start, seconds)) {
@@ -447,9 +448,4 @@ fn control_slot(y: &[Complex32], rate: f64, middle: f64) -> Option<(f64, f64)> {
         .collect();
     let sequence = reference::common_fit(&symbols, rate, fit.offset_hz(Spacing::Khz15));
     (symbols.len() == 7 && sequence > LEAST_SEQUENCE).then_some((start, sequence))
-}
-
-/// Whether uplink and downlink share a frequency, where NR has half as long symbols.
-fn is_unpaired(hz: f64) -> bool {
-    band::nr_band(hz).is_some_and(UplinkBand::is_tdd)
 }

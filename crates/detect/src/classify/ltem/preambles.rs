@@ -16,7 +16,7 @@
 //! A base station with an occasion each 20 ms or rarer gives no proof: a phone without an answer may come back at the next.
 
 use crate::candidate::Proposal;
-use crate::classify::lte::prach::{N_ZC, SEQUENCE_S};
+use crate::classify::lte::prach::{N_ZC, SEQUENCE_S, inverse_of_root};
 use cellwarden_standards::lte::{PRACH_FORMATS, RB_HZ, SUBFRAME_S};
 use cellwarden_types::{Evidence, Kind, Standard, db};
 
@@ -82,7 +82,7 @@ impl RepeatedPreambles {
             if self.runs.len() == RUNS_MOST {
                 out.append(&mut self.runs.remove(0).held);
             }
-            let inverse = (1..N_ZC).find(|h| usize::from(root) * h % N_ZC == 1).unwrap_or(1);
+            let inverse = inverse_of_root(usize::from(root));
             let (first, last) = (found.start, found.start);
             let (latest, held) = (found.clone(), vec![found]);
             self.runs.push(Run { first, last, latest, inverse, count: 1, is_machine: false, held });

@@ -10,7 +10,7 @@ use crate::classify::budget::Budget;
 use crate::classify::lte::shared::SharedChannelClassifier;
 use crate::classify::prefix::best_fit;
 use crate::segment::Segment;
-use cellwarden_standards::band::{self, UplinkBand};
+use cellwarden_standards::band;
 use cellwarden_standards::lte::{RB_HZ, SLOT_S, SLOT_SYMBOLS, SUBFRAME_S};
 use cellwarden_standards::nr::Spacing;
 use cellwarden_types::{Detail, Evidence, Kind, Standard, db};
@@ -69,9 +69,8 @@ impl LongRuns {
         let seconds = region.count as f64 / snippet.rate_hz;
         let (width, middle) = (region.high_hz - region.low_hz, (region.low_hz + region.high_hz) / 2.0);
         let blocks = (width / RB_HZ).round() as u32;
-        let is_unpaired = band::nr_band(middle).is_some_and(UplinkBand::is_tdd);
         let fits = (1..=MOST_BLOCKS).contains(&blocks) && (width - f64::from(blocks) * RB_HZ).abs() < MISFIT_HZ;
-        if !fits || region.snr_db < LEAST_SNR_DB || is_unpaired || band::lte_band(middle).is_none() {
+        if !fits || region.snr_db < LEAST_SNR_DB || band::is_unpaired(middle) || band::lte_band(middle).is_none() {
             return None;
         }
         let is_rest = segment.age_s > seconds + SUBFRAME_S;

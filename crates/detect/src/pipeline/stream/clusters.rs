@@ -12,7 +12,7 @@ use crate::pipeline::overlap::{
 };
 use crate::segment::Segment;
 use crate::swap::SwapTest;
-use cellwarden_standards::band::{self, UplinkBand};
+use cellwarden_standards::band;
 use cellwarden_standards::gsm;
 use cellwarden_types::{Burst, Kind, Standard};
 use std::sync::Arc;
@@ -255,7 +255,7 @@ fn claim_downlink(
 
 /// Whether uplink and downlink share a region's frequencies.
 fn is_unpaired(region: &Region) -> bool {
-    band::nr_band((region.low_hz + region.high_hz) / 2.0).is_some_and(UplinkBand::is_tdd)
+    band::is_unpaired((region.low_hz + region.high_hz) / 2.0)
 }
 
 /// Takes the name off what may be sent from either side.

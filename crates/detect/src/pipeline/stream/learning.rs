@@ -100,11 +100,7 @@ impl Stream {
             self.carriers.hear_shared(&grid, &heard);
             self.hear_slot(&found.proposal);
         }
-        // Blocks, subframes and preambles are those of NR at 15 kHz as well.
-        if self.neighbours.standard_near(middle_hz) == Some(Standard::Nr) {
-            found.proposal.standard = Standard::Nr;
-        }
-        self.neighbours.name_machine(&mut found.proposal, rate);
+        self.neighbours.name_on_grid(&mut found.proposal, middle_hz, rate);
         Some(found.proposal)
     }
 

@@ -31,14 +31,14 @@ use crate::config::{Depth, DetectConfig, FrameGeometry};
 use crate::convert::quantisation_density;
 use crate::floor::FloorTracker;
 use crate::gate::{Hint, PreambleGate};
-use crate::grid::{BACK_S, GridSearch, correlation, independent_cell};
+use crate::grid::{BACK_S, GridSearch, independent_step};
 use crate::history::{SampleRing, TileRing};
 use crate::pulse::PulseSearch;
 use crate::segment::{Segment, Segmenter};
 use crate::spectrum::PowerSpectrum;
 use crate::state::FloorState;
 use crate::steps::StepSums;
-use cellwarden_standards::band::{self, UplinkBand};
+use cellwarden_standards::band;
 use cellwarden_types::{Burst, Hertz, IqBlock, SampleFormat, Standard, UtcNanos, db};
 use neighbours::Neighbours;
 use num_complex::Complex32;
@@ -147,8 +147,7 @@ struct Classifiers {
 fn new_reports(geometry: FrameGeometry, step_frames: usize, (rate_hz, center_hz): (f64, f64)) -> ReportSearch {
     let bin_hz = rate_hz / geometry.n_fft as f64;
     let step_s = (step_frames * geometry.hop) as f64 / rate_hz;
-    let value = step_frames as f32 * independent_cell(&correlation()) as f32;
-    ReportSearch::new((geometry.n_fft, bin_hz, center_hz), step_s, value)
+    ReportSearch::new((geometry.n_fft, bin_hz, center_hz), step_s, independent_step(step_frames))
 }
 
 impl Stream {
@@ -162,8 +161,7 @@ impl Stream {
         let geometry = FrameGeometry::for_rate(rate);
         let n = geometry.n_fft;
         let tile_s = (TileRing::FRAMES * geometry.hop) as f64 / rate;
-        let is_unpaired = band::nr_band(center).is_some_and(UplinkBand::is_tdd);
-        let new_floor = if is_unpaired { FloorTracker::unpaired } else { FloorTracker::new };
+        let new_floor = if band::is_unpaired(center) { FloorTracker::unpaired } else { FloorTracker::new };
         let mut floor = new_floor(n, quantisation_density(block.format, rate));
         if let Some(known) = remembered.iter().find(|f| f.fits(block.center, block.rate, n)) {
             floor.restore(&known.density);

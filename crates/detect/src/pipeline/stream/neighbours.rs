@@ -74,6 +74,15 @@ impl Neighbours {
         }
     }
 
+    /// Names what goes by a base station's grid, around `middle_hz`: blocks, subframes and preambles are those of NR at 15 kHz as
+    /// well, and a block may be a machine's.
+    pub(super) fn name_on_grid(&self, found: &mut Proposal, middle_hz: f64, rate_hz: f64) {
+        if self.standard_near(middle_hz) == Some(Standard::Nr) {
+            found.standard = Standard::Nr;
+        }
+        self.name_machine(found, rate_hz);
+    }
+
     /// Twelve subcarriers of NB-IoT look like a block of LTE's. Where machines were heard of late there is their carrier, and no
     /// phone has that block (TS 36.213 clause 16, TS 36.211 clause 10.1).
     pub(super) fn name_machine(&self, found: &mut Proposal, rate_hz: f64) {
@@ -106,7 +115,7 @@ impl Neighbours {
     }
 
     /// Of which standard the shared channels near a frequency are, where they are mostly of one.
-    pub(super) fn standard_near(&self, middle_hz: f64) -> Option<Standard> {
+    fn standard_near(&self, middle_hz: f64) -> Option<Standard> {
         let near = self.carriers.iter().filter(|c| (c.0 - middle_hz).abs() < CARRIER_HZ);
         let (lte, nr) = near.fold((0.0, 0.0), |sum, c| (sum.0 + c.1, sum.1 + c.2));
         let is_most = |own: f64, other: f64| own >= COUNTS_LEAST && own > COUNTS_RATIO * other;

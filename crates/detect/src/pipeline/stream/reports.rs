@@ -20,11 +20,11 @@ const TOLD_S: f64 = 0.2;
 impl Stream {
     /// Takes the last steps in.
     pub(super) fn follow_reports(&mut self) {
-        let Some((reports, grid)) = self.reports.as_mut().zip(self.grid.as_ref()) else { return };
         let (new, hop) = (self.steps.new_steps(), self.geometry.hop as u64);
         // A frame speaks for the hop in its middle.
         let first = self.origin + new.start * self.steps.frames() as u64 * hop + (self.geometry.n_fft as u64 - hop) / 2;
-        let start_s = (first as f64 + self.lost_before as f64) / self.rate.0;
+        let start_s = self.seconds_at(first as f64);
+        let Some((reports, grid)) = self.reports.as_mut().zip(self.grid.as_ref()) else { return };
         let grids = self.carriers.grids(start_s, self.center.0);
         reports.take(grid.newest((new.end - new.start) as usize), start_s, grids);
     }
@@ -43,13 +43,13 @@ impl Stream {
             // Phones send in that carrier: less is enough for what else lies on its grid.
             self.carriers.is_own(report.base_station, report.ln_ratio);
             for slot in 0..2 {
-                let found = self.half_of(&report, slot);
+                let mut found = self.half_of(&report, slot);
                 self.held.retain(|p| p.standard != Standard::Unknown || !same_emission(p, &found));
                 let is_told = self.told.iter().chain(&self.held).any(|p| same_emission(p, &found));
                 if !is_told {
-                    let mut found = found;
                     swapped.doubt(&mut found);
-                    self.neighbours.name_machine(&mut found, self.rate.0);
+                    let middle_hz = (found.low_hz + found.high_hz) / 2.0;
+                    self.neighbours.name_on_grid(&mut found, middle_hz, self.rate.0);
                     self.report(found, sensor, out);
                 }
             }
@@ -61,10 +61,9 @@ impl Stream {
         let low_hz = report.low_hz[slot];
         let high_hz = low_hz + lte::RB_HZ;
         let start_s = report.start_s + slot as f64 * lte::SLOT_S;
-        let is_nr = self.neighbours.standard_near((low_hz + high_hz) / 2.0) == Some(Standard::Nr);
         let evidence = |name, ln: f64| Evidence::new(name, ln, (LLR_SHARE * ln).clamp(0.0, LLR_MOST));
         Proposal {
-            standard: if is_nr { Standard::Nr } else { Standard::Lte },
+            standard: Standard::Lte,
             kind: Kind::Pucch,
             start: start_s * self.rate.0 - self.lost_before as f64,
             count: lte::SLOT_S * self.rate.0,

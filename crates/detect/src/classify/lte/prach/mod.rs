@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 /// Length of the sequence, and its subcarriers.
 pub const N_ZC: usize = PRACH_N_ZC as usize;
+
 /// Length of the sequence without its prefix: the inverse of the subcarriers' 1.25 kHz.
 pub const SEQUENCE_S: f64 = PRACH_FORMATS[0].sequence_seconds();
 /// Half of the six resource blocks.
@@ -115,6 +116,11 @@ impl Sighting {
     }
 }
 
+/// The number whose product with a root, 1 to 838, is 1 modulo 839: how far a subcarrier moves the root's sequence.
+pub fn inverse_of_root(root: usize) -> usize {
+    (1..N_ZC).find(|h| root * h % N_ZC == 1).unwrap_or(1)
+}
+
 impl PrachSearch {
     /// For a stream at `rate_hz`; none where a preamble does not fit into the band.
     pub fn new(rate_hz: f64) -> Option<Self> {
@@ -132,7 +138,7 @@ impl PrachSearch {
             .unwrap_or(0);
         let mut inverse_of = vec![0; N_ZC];
         for (u, inverse) in inverse_of.iter_mut().enumerate().skip(1) {
-            *inverse = (1..N_ZC).find(|h| u * h % N_ZC == 1).unwrap_or(1);
+            *inverse = inverse_of_root(u);
         }
         Some(Self {
             rate_hz,

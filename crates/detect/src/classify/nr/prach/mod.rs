@@ -14,7 +14,7 @@ use crate::candidate::{NoiseFloor, Proposal, Region, Snippet};
 use crate::channelize::{ChannelBuffers, Channelizer};
 use crate::classify::budget::Budget;
 use crate::fft;
-use cellwarden_standards::band::{self, UplinkBand};
+use cellwarden_standards::band;
 use cellwarden_standards::nr::{NrPrachFormat, SHORT_PRACH_BELOW, SHORT_PRACH_N_ZC, SHORT_PRACH_SUBCARRIERS, Spacing};
 use cellwarden_types::{Detail, Evidence, Kind, Standard};
 use num_complex::{Complex32, Complex64};
@@ -190,7 +190,7 @@ impl ShortPrachSearch {
         let (seconds, width) = (region.count as f64 / self.rate_hz, region.high_hz - region.low_hz);
         // One or two symbols of a root that is few lines in time and frequency come in pieces; in paired bands that is what LTE's
         // soundings look like.
-        let is_unpaired = || band::nr_band((region.low_hz + region.high_hz) / 2.0).is_some_and(UplinkBand::is_tdd);
+        let is_unpaired = || band::is_unpaired((region.low_hz + region.high_hz) / 2.0);
         if region.snr_db >= CLEAR_DB {
             let least = if seconds < 0.25e-3 && is_unpaired() { 0.6e6 } else { 1.4e6 };
             (40e-6..0.93e-3).contains(&seconds) && (least..5.5e6).contains(&width)
