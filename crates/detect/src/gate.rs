@@ -46,6 +46,10 @@ pub struct Hint {
     pub offset_hz: f64,
     /// By how many standard deviations it stands out.
     pub sigmas: f32,
+    /// The window's lowest bin, and how many it has.
+    pub bins: (usize, usize),
+    /// The mean over the floor that makes it worth a look.
+    pub least: f32,
 }
 
 /// Follows the mean of windows of a preamble's size over the whole band.
@@ -235,6 +239,8 @@ impl PreambleGate {
                 frame: step * self.step_frames as u64,
                 offset_hz: (middle - (self.bins / 2) as f64) * self.bin_hz,
                 sigmas,
+                bins: (place * self.stride, self.wide * self.stride),
+                least: 1.0 + self.usual[place] + LEAST_SIGMAS * self.sigma,
             });
         }
         self.skipped += self.passed_over.len() as u64;

@@ -8,7 +8,10 @@ use std::collections::VecDeque;
 /// The last native samples of a stream, addressed by sample index.
 #[derive(Debug)]
 pub struct SampleRing {
-    bytes: VecDeque<u8>,
+    /// What is held lies at the end, behind what was forgotten: it is moved to the front no sooner than it is less than
+    /// that, so that a byte is moved once at the most, and lies in one piece always.
+    bytes: Vec<u8>,
+    forgotten: usize,
     first: u64,
     format: SampleFormat,
 }
@@ -16,24 +19,31 @@ pub struct SampleRing {
 impl SampleRing {
     /// An empty ring with room for `samples`, whose next sample has index `first`.
     pub fn new(format: SampleFormat, first: u64, samples: usize) -> Self {
-        Self { bytes: VecDeque::with_capacity(samples * format.bytes_per_sample()), first, format }
+        Self { bytes: Vec::with_capacity(2 * samples * format.bytes_per_sample()), forgotten: 0, first, format }
     }
 
     /// Empties it; the next sample has index `first`.
     pub fn begin_at(&mut self, first: u64) {
         self.bytes.clear();
+        self.forgotten = 0;
         self.first = first;
     }
 
     /// Adds samples at the end.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend(bytes);
+        let held = self.bytes.len() - self.forgotten;
+        if self.forgotten > held {
+            self.bytes.copy_within(self.forgotten.., 0);
+            self.bytes.truncate(held);
+            self.forgotten = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// Forgets everything before sample `keep_from`.
     pub fn forget_before(&mut self, keep_from: u64) {
         let drop = keep_from.saturating_sub(self.first).min(self.end() - self.first);
-        self.bytes.drain(..drop as usize * self.format.bytes_per_sample());
+        self.forgotten += drop as usize * self.format.bytes_per_sample();
         self.first += drop;
     }
 
@@ -44,26 +54,25 @@ impl SampleRing {
 
     /// Index after the newest sample.
     pub fn end(&self) -> u64 {
-        self.first + (self.bytes.len() / self.format.bytes_per_sample()) as u64
+        self.first + ((self.bytes.len() - self.forgotten) / self.format.bytes_per_sample()) as u64
     }
 
-    /// Samples `start..end` as one slice. Moves the ring's halves together if it must.
+    /// Samples `start..end` as one slice.
     ///
     /// # Panics
     /// If the ring does not hold them.
-    pub fn slice(&mut self, start: u64, end: u64) -> &[u8] {
+    pub fn slice(&self, start: u64, end: u64) -> &[u8] {
         assert!(self.first <= start && start <= end && end <= self.end(), "the ring must hold what is asked for");
         let size = self.format.bytes_per_sample();
-        let from = (start - self.first) as usize * size;
-        let to = (end - self.first) as usize * size;
-        &self.bytes.make_contiguous()[from..to]
+        let at = |sample: u64| self.forgotten + (sample - self.first) as usize * size;
+        &self.bytes[at(start)..at(end)]
     }
 
     /// The samples from `start` until before `end`, full scale = 1.0, in `iq`: as many as it has then.
     ///
     /// # Panics
     /// As [`slice`](Self::slice).
-    pub fn load(&mut self, start: u64, end: u64, iq: &mut Vec<Complex32>) {
+    pub fn load(&self, start: u64, end: u64, iq: &mut Vec<Complex32>) {
         iq.resize((end - start) as usize, Complex32::ZERO);
         convert(self.format, self.slice(start, end), iq);
     }
@@ -161,6 +170,22 @@ mod tests {
         assert_eq!(ring.slice(102, 104), &[3, 3, 4, 4]);
         ring.forget_before(500);
         assert_eq!((ring.first(), ring.end()), (105, 105));
+    }
+
+    #[test]
+    fn a_ring_that_goes_on_stays_as_large_as_it_was_made() {
+        let mut ring = SampleRing::new(SampleFormat::Cs8, 0, 50);
+        let room = ring.bytes.capacity();
+        for chunk in 0..1_000u64 {
+            let samples: Vec<u8> = (chunk * 7..chunk * 7 + 7).flat_map(|n| [n as u8, !(n as u8)]).collect();
+            ring.push(&samples);
+            ring.forget_before(ring.end().saturating_sub(43));
+            let (first, end) = (ring.first(), ring.end());
+            assert_eq!((end - first, end), (end.min(43), (chunk + 1) * 7));
+            let held: Vec<u8> = (first..end).flat_map(|n| [n as u8, !(n as u8)]).collect();
+            assert_eq!(ring.slice(first, end), held);
+        }
+        assert_eq!(ring.bytes.capacity(), room);
     }
 
     #[test]

@@ -208,6 +208,15 @@ impl GridSearch {
         self.hot.retain(|w| w.end > least);
     }
 
+    /// The mean over the floor that is left in so many `frames` and bins without what the segmenter shows; none where that is
+    /// not held.
+    pub fn left_in(&self, frames: std::ops::Range<u64>, (low, width): (usize, usize)) -> Option<f32> {
+        let step = |frame: u64| frame / self.step_frames as u64;
+        let area = Area { from: step(frames.start), to: step(frames.end), low, high: low + width };
+        let is_held = self.past.first <= area.from && area.from < area.to && area.to <= self.past.end();
+        (is_held && area.high <= self.bins).then(|| self.past.mean(area))
+    }
+
     /// Takes out what the segmenter shows.
     fn show(&mut self, segment: &Segment) {
         if let Some(area) = self.shown.show(segment) {

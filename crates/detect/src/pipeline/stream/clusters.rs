@@ -1,9 +1,10 @@
 //! What stands out at the same time is judged together: the surest proof first, and what nothing proves is what its shape says.
 
-use super::{MARGIN_S, Stream};
+use super::{Extent, MARGIN_S, RECENT_MOST, Stream};
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
 use crate::classify::gsm::GsmClassifier;
 use crate::classify::leftover;
+use crate::classify::lte::shared::SharedChannelClassifier;
 use crate::classify::nr::downlink::{self, DownlinkFrame};
 use crate::config::{Depth, DetectConfig};
 use crate::pipeline::StageCosts;
@@ -13,7 +14,7 @@ use crate::pipeline::overlap::{
 use crate::segment::Segment;
 use crate::swap::SwapTest;
 use cellwarden_standards::band;
-use cellwarden_standards::gsm;
+use cellwarden_standards::{gsm, lte};
 use cellwarden_types::{Burst, Kind, Standard};
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,6 +27,9 @@ const CLUSTER_LONGEST_S: f64 = 12e-3;
 const CLEAR_DB: f64 = 6.0;
 /// Level from which several are what they are, together.
 const STRONG_DB: f64 = 9.0;
+/// What splits off an emission at its beginning may begin so long before it; and it may reach so far out of its band.
+const SPLINTER_BEFORE_S: f64 = 0.3e-3;
+const SPLINTER_BESIDE_HZ: f64 = 40e3;
 /// A base station's emission that runs on into a phone's time lasts so long in its own.
 const LEAST_PART_S: f64 = 0.1e-3;
 
@@ -126,6 +130,18 @@ impl Stream {
             classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, &mut proposals);
             let regions = cluster.iter().filter(|s| !s.is_continuous()).map(|s| s.region);
             swapped.observe_gsm(&mut parts.gsm, regions, &proposals, &snippet, &self.noise, margin);
+            // What is clearly wider than a preamble and proven is no reason to look for one in all of the band.
+            let is_wide = |s: &Segment| is_wide_subframe(s, self.rate.0) && !is_unpaired(&s.region);
+            for (segment, claimed) in cluster.iter().zip(&mut claimed).filter(|(s, c)| !**c && is_wide(s)) {
+                if in_a_skirt(segment, &cluster, (self.center.0, self.rate.0)) {
+                    continue;
+                }
+                *claimed = classify_shared(&mut parts.shared, segment, &snippet, &self.noise, swapped, &mut proposals);
+            }
+            let of_wide: Vec<Region> =
+                cluster.iter().zip(&claimed).filter(|(s, c)| **c && is_wide(s)).map(|(s, _)| s.region).collect();
+            let is_piece = |s: &Segment| of_wide.iter().any(|of| is_piece_of(&s.region, of, self.rate.0));
+            let glimpses: Vec<Segment> = glimpses.into_iter().filter(|s| !is_piece(s)).collect();
             // A preamble of which no piece shows is the gate's to find.
             let shows = |s: &Segment| pieces.iter().any(|p| common_area(&p.region, &s.region) > 0.0);
             let open = cluster.iter().zip(&claimed).filter(|(s, c)| !**c && !s.is_continuous());
@@ -171,11 +187,7 @@ impl Stream {
                     continue;
                 }
                 let before = proposals.len();
-                let near = snippet.around(&segment.region, margin);
-                let counts = swapped.takes(segment.region.start, segment.region.count);
-                parts.shared.compare_references(!swapped.is_settled() && counts);
-                parts.shared.classify(&segment.region, &near, &self.noise, &mut proposals);
-                *claimed = proposals.len() > before;
+                *claimed = classify_shared(&mut parts.shared, segment, &snippet, &self.noise, swapped, &mut proposals);
                 let seconds = segment.region.count as f64 / self.rate.0;
                 if is_unpaired(&segment.region) && parts.downlink.may_be_in(seconds_at(segment.region.start), seconds) {
                     // As well the base station itself.
@@ -183,6 +195,13 @@ impl Stream {
                 }
             }
             parts.shared.take_references().for_each(|fit| swapped.observe_reference(&fit));
+        }
+        for p in proposals.iter().filter(|p| matches!(p.kind, Kind::Pusch | Kind::Pucch | Kind::Srs)) {
+            let recent = &mut self.classifiers.recent_shared;
+            if recent.len() == RECENT_MOST {
+                recent.pop_front();
+            }
+            recent.push_back(Extent { time: p.start..p.start + p.count, band_hz: p.low_hz..p.high_hz });
         }
         drop_doubles(&mut proposals);
         drop_skirts(&mut proposals);
@@ -213,6 +232,40 @@ impl Stream {
             self.report(proposal, sensor, out);
         }
     }
+}
+
+/// Looks for what proves a shared channel or sounding in a segment, and says whether it did.
+fn classify_shared(
+    shared: &mut SharedChannelClassifier,
+    segment: &Segment,
+    snippet: &Snippet<'_>,
+    noise: &NoiseFloor,
+    swapped: &SwapTest,
+    proposals: &mut Vec<Proposal>,
+) -> bool {
+    let before = proposals.len();
+    let near = snippet.around(&segment.region, (MARGIN_S * snippet.rate_hz) as u64);
+    let counts = swapped.takes(segment.region.start, segment.region.count);
+    shared.compare_references(!swapped.is_settled() && counts);
+    shared.classify(&segment.region, &near, noise, proposals);
+    proposals.len() > before
+}
+
+/// Whether a segment is clear, a subframe long and clearly wider than a preamble.
+fn is_wide_subframe(segment: &Segment, rate_hz: f64) -> bool {
+    const LEAST_HZ: f64 = lte::PRACH_HZ + 2.0 * lte::RB_HZ;
+    let Segment { region, .. } = segment;
+    let is_subframe = (0.9e-3..1.15e-3).contains(&(region.count as f64 / rate_hz));
+    !segment.is_faint && region.snr_db >= STRONG_DB && is_subframe && region.high_hz - region.low_hz > LEAST_HZ
+}
+
+/// Whether a region lies in another, but for what its edges are blurred.
+fn is_piece_of(region: &Region, of: &Region, rate_hz: f64) -> bool {
+    let slack = (SPLINTER_BEFORE_S * rate_hz) as u64;
+    region.start + slack >= of.start
+        && region.start + region.count <= of.start + of.count + slack
+        && region.low_hz > of.low_hz - SPLINTER_BESIDE_HZ
+        && region.high_hz < of.high_hz + SPLINTER_BESIDE_HZ
 }
 
 /// Follows the frame of an unpaired band, and takes out what the base station itself sends. Gives the times between, where one
@@ -284,12 +337,14 @@ fn busy_stretches<'a>(open: impl Iterator<Item = &'a Segment>, rate_hz: f64) -> 
 /// The segments without the splinters of larger ones.
 ///
 /// While an emission fills or leaves the smoothing window, runs split off at its edges. They lie in its
-/// band and within 0.35 ms of it, are no stronger, and less than half of it. Of a faint emission, clear segments are
+/// band and within 0.35 ms of it, are no stronger, and less than half of it. Those that reach into it begin up to 0.3 ms before
+/// it: edges are sought four frames away, of 50 us at 30.72 Msps, and a frame sees what begins in it. What ends where it
+/// begins may be its own, such as a sounding in the symbol before. Of a faint emission, clear segments are
 /// pieces where they are less than three quarters of it, else they show it; what is hardly clear is a piece in any case.
 fn whole_ones(cluster: &[Segment], rate_hz: f64) -> Vec<Segment> {
     let area = |r: &Region| r.count as f64 * (r.high_hz - r.low_hz);
-    let before = 0.2e-3 * rate_hz;
-    let after = 0.35e-3 * rate_hz;
+    let (before, before_if_into) = (0.2e-3 * rate_hz, SPLINTER_BEFORE_S * rate_hz);
+    let (into, after) = (0.1e-3 * rate_hz, 0.35e-3 * rate_hz);
     let is_clear = |s: &Segment| !s.is_faint && s.region.snr_db >= CLEAR_DB;
     let is_splinter = |s: &Segment, of: &Segment| {
         let is_piece = of.is_faint && !s.is_faint && !is_clear(s);
@@ -299,8 +354,9 @@ fn whole_ones(cluster: &[Segment], rate_hz: f64) -> Vec<Segment> {
         let least = if of.is_faint { 4.0 / 3.0 } else { 2.0 };
         let (s, of) = (&s.region, &of.region);
         let (start, end) = (s.start as f64, (s.start + s.count) as f64);
+        let before = if end > of.start as f64 + into { before_if_into } else { before };
         let (from, to) = (of.start as f64 - before, (of.start + of.count) as f64 + after);
-        let band = s.high_hz.min(of.high_hz + 40e3) - s.low_hz.max(of.low_hz - 40e3);
+        let band = s.high_hz.min(of.high_hz + SPLINTER_BESIDE_HZ) - s.low_hz.max(of.low_hz - SPLINTER_BESIDE_HZ);
         (is_piece || area(of) > least * area(s))
             && end.min(to) - start.max(from) > 0.9 * (end - start)
             && band > 0.7 * (s.high_hz - s.low_hz)

@@ -45,6 +45,7 @@ use num_complex::Complex32;
 use quieten::Quietener;
 use rows::TASKS;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Samples around a candidate that the classifiers get to see.
@@ -58,6 +59,8 @@ const INCOMING_S: f64 = 0.025;
 const CLOCK_STEP_S: f64 = 1e-6;
 /// Visits that a stream's tiles may come from: shorter than 20 ms, none has a row worth keeping.
 const VISITS_MOST: usize = 64;
+/// Shared channels that are remembered, for those who ask whether what stands out is a corner of one.
+const RECENT_MOST: usize = 64;
 /// Looks at grids that may be in vain, a second at 1 Hz: each takes some transforms of 2 ms, and those of long emissions count
 /// for several.
 const GRID_LOOKS: f64 = 2.4e9;
@@ -127,6 +130,13 @@ struct Faint {
     start: u64,
     count: u64,
     center_hz: f64,
+    hint: Hint,
+}
+
+/// Where an emission lies: samples of the recording, and hertz.
+struct Extent {
+    time: Range<f64>,
+    band_hz: Range<f64>,
 }
 
 struct Classifiers {
@@ -142,6 +152,8 @@ struct Classifiers {
     slots: UplinkSlots,
     iq: Vec<Complex32>,
     recent_prach: Vec<Proposal>,
+    /// What was proven a shared channel or sounding of late.
+    recent_shared: VecDeque<Extent>,
 }
 
 fn new_reports(geometry: FrameGeometry, step_frames: usize, (rate_hz, center_hz): (f64, f64)) -> ReportSearch {
@@ -225,6 +237,7 @@ impl Stream {
                 slots: UplinkSlots::new(n),
                 iq: Vec::new(),
                 recent_prach: Vec::new(),
+                recent_shared: VecDeque::with_capacity(RECENT_MOST),
             },
         }
     }
@@ -280,6 +293,7 @@ impl Stream {
         self.faint.clear();
         (self.deep_next, self.occasions_next, self.reports_next) = (0, 0, 0);
         self.classifiers.recent_prach.clear();
+        self.classifiers.recent_shared.clear();
         self.classifiers.downlink.begin(self.seconds_at(self.origin as f64));
     }
 

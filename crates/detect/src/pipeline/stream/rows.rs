@@ -79,7 +79,8 @@ impl Stream {
         let count = gate.window_frames() as u64 * hop;
         // A frame speaks for the hop in its middle.
         let middle = (self.geometry.n_fft as u64 - hop) / 2;
-        let faint = |h: Hint| Faint { start: h.frame * hop + middle, count, center_hz: self.center.0 + h.offset_hz };
+        let faint =
+            |h: Hint| Faint { start: h.frame * hop + middle, count, center_hz: self.center.0 + h.offset_hz, hint: h };
         self.faint.extend(self.hints.drain(..).map(faint));
     }
 }

@@ -9,6 +9,7 @@ use crate::grid::GridSearch;
 use crate::pipeline::overlap::{is_of, same_emission};
 use crate::pulse::PulseSearch;
 use crate::swap::SwapTest;
+use cellwarden_standards::lte;
 use cellwarden_types::Burst;
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ impl Stream {
             self.noise.power(self.center.0 - half_hz, self.center.0 + half_hz)
         };
         let mut waiting = std::mem::take(&mut self.faint);
-        waiting.retain(|&Faint { start, count, center_hz }| {
+        waiting.retain(|&Faint { start, count, center_hz, hint }| {
             let (from, to) = (self.origin + start, self.origin + start + count);
             if to + margin > judged && !all {
                 return true;
@@ -54,6 +55,17 @@ impl Stream {
                 p.start < to as f64 && from as f64 <= p.start + p.count && p.low_hz < center_hz && center_hz < p.high_hz
             };
             if begin >= end || parts.recent_prach.iter().any(is_known) {
+                return false;
+            }
+            // A corner of a shared channel that was proven since stands out as well.
+            let is_corner = parts.recent_shared.iter().any(|r| {
+                let slack = 0.2e-3 * self.rate.0;
+                let at_once = r.time.start < to as f64 + slack && from as f64 - slack < r.time.end;
+                at_once && r.band_hz.start < center_hz + lte::PRACH_HZ && center_hz - lte::PRACH_HZ < r.band_hz.end
+            });
+            let frames = hint.frame..hint.frame + count / self.geometry.hop as u64;
+            let left = || self.grid.as_ref()?.left_in(frames.clone(), hint.bins);
+            if is_corner && left().is_some_and(|mean| mean < hint.least) {
                 return false;
             }
             self.ring.load(begin, end, &mut parts.iq);
