@@ -77,6 +77,39 @@ fn allocations_of_1_4_and_25_blocks_are_found_in_one_subframe() {
     }
 }
 
+/// Of `TRIALS` PUSCH of `count` blocks, how many are named; without reference signals, data is in their place.
+fn named_shared_channels(count: u16, snr_db: f64, seed: u64, has_reference: bool) -> usize {
+    let (mut air, starts) = room(seed);
+    let sent: Vec<Sent> = starts
+        .into_iter()
+        .map(|start_s| {
+            let first = air.rng.random_range(0..=CARRIER - count);
+            let mut burst = lte::pusch((first, count, CARRIER), lte::Modulation::Qpsk, (7, 2), &mut air.rng);
+            for slot in burst.symbols.chunks_exact_mut(lte_tables::SLOT_SYMBOLS).filter(|_| !has_reference) {
+                let data = slot[lte_tables::PUSCH_DMRS_SYMBOL - 1].amplitudes.clone();
+                slot[lte_tables::PUSCH_DMRS_SYMBOL].amplitudes = data;
+            }
+            send(&mut air, start_s, burst, (first, count), snr_db)
+        })
+        .collect();
+    let (_, bursts) = air.detect_with(DetectConfig::default());
+    let is_named =
+        |s: &&Sent| bursts.iter().any(|b| (b.standard, b.kind) == (Standard::Lte, Kind::Pusch) && s.is_found_by(b));
+    sent.iter().filter(is_named).count()
+}
+
+#[test]
+fn one_or_two_blocks_are_named_at_8_db_by_their_prefixes_and_reference_signals() {
+    for (count, seed) in [(1, 74), (2, 75)] {
+        let named = named_shared_channels(count, 8.0, seed, true);
+        assert!(tail_bound(named, TRIALS, 0.97) > REFUTED, "{count} blocks: {named} of {TRIALS}");
+    }
+    // Where prefixes are no proof, reference signals are: of those that are clear enough.
+    let named = [true, false].map(|has_reference| named_shared_channels(1, 6.0, 76, has_reference));
+    println!("at 6 dB, with and without reference signals: {named:?} of {TRIALS}");
+    assert!(named[0] >= TRIALS / 5 && named[1] <= TRIALS / 30, "{named:?}");
+}
+
 /// Found together: half of them at the least.
 #[test]
 fn ten_subframes_of_4_blocks_within_40_ms_are_found_at_minus_6_db() {

@@ -7,8 +7,10 @@ use super::shared::USEFUL_S;
 use cellwarden_standards::lte;
 use num_complex::Complex32;
 
-/// Delays that are tried within a symbol: eight for each of twelve subcarriers, and two where many symbols are to agree.
+/// Delays that are tried within a symbol: eight for each of twelve subcarriers, four where none is mirrored, and two where many
+/// symbols are to agree.
 const DELAYS: usize = 96;
+const FEWER_DELAYS: usize = 48;
 const COARSE_DELAYS: usize = 24;
 /// Subcarriers beside its own, on each side, in which a control channel is sought: an edge is known to about a bin.
 const BESIDE: usize = 2;
@@ -27,20 +29,34 @@ pub struct ReferenceFit {
 /// Fits the base sequences to a symbol's useful part of `blocks` (1 or 2) resource blocks, centred on them at `rate_hz`.
 /// `offset_hz` is their carrier's, known but for whole subcarriers.
 pub fn fit(symbol: &[Complex32], rate_hz: f64, blocks: usize, offset_hz: f64) -> Option<ReferenceFit> {
-    let subcarriers = lte::RB_SUBCARRIERS * blocks;
+    let values = values_of(symbol, rate_hz, blocks, offset_hz);
+    let mirrored: Vec<Complex32> = values.iter().rev().map(Complex32::conj).collect();
+    let (straight, mirrored) = (best(&values, blocks, DELAYS)?, best(&mirrored, blocks, DELAYS)?);
+    Some(ReferenceFit { values: lte::RB_SUBCARRIERS * blocks, straight, mirrored })
+}
+
+/// How well each of `symbols`, as [`fit`] takes them, fits the base sequence that it fits best: the mean of their normalised
+/// correlations, 0 to 1. Sequences may hop from slot to slot (TS 36.211 5.5.1.3).
+pub fn mean_fit(symbols: &[&[Complex32]], rate_hz: f64, blocks: usize, offset_hz: f64) -> Option<f64> {
+    let fits = symbols.iter().map(|s| best(&values_of(s, rate_hz, blocks, offset_hz), blocks, FEWER_DELAYS));
+    let sum = fits.sum::<Option<f64>>()?;
+    (!symbols.is_empty()).then(|| sum / symbols.len() as f64)
+}
+
+/// A symbol's subcarriers, and one more on each side: the blocks' place is known to about one.
+fn values_of(symbol: &[Complex32], rate_hz: f64, blocks: usize, offset_hz: f64) -> Vec<Complex32> {
+    subcarriers_of(symbol, rate_hz, lte::RB_SUBCARRIERS * blocks, 1, offset_hz).collect()
+}
+
+/// The correlation of values with the base sequence of `blocks` (1 or 2) that fits best.
+fn best(values: &[Complex32], blocks: usize, delays: usize) -> Option<f64> {
     let tables: Vec<&[i8]> = match blocks {
         1 => lte::DMRS_PHI_12.iter().map(|row| &row[..]).collect(),
         2 => lte::DMRS_PHI_24.iter().map(|row| &row[..]).collect(),
         _ => return None,
     };
-    // One subcarrier more on each side: the blocks' place is known to about one.
-    let values: Vec<Complex32> = subcarriers_of(symbol, rate_hz, subcarriers, 1, offset_hz).collect();
-    let mirrored: Vec<Complex32> = values.iter().rev().map(Complex32::conj).collect();
-    let best = |values: &[Complex32]| {
-        let places = values.windows(subcarriers);
-        places.flat_map(|x| tables.iter().map(|phi| correlation(x, phi, DELAYS))).fold(0.0, f64::max)
-    };
-    Some(ReferenceFit { values: subcarriers, straight: best(&values), mirrored: best(&mirrored) })
+    let places = values.windows(lte::RB_SUBCARRIERS * blocks);
+    Some(places.flat_map(|x| tables.iter().map(|phi| correlation(x, phi, delays))).fold(0.0, f64::max))
 }
 
 /// How well a slot's symbols fit one base sequence of one resource block, each at a delay of its own: the mean of their
