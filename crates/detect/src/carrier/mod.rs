@@ -173,6 +173,10 @@ impl Carriers {
         if let Some(own) = own {
             return self.known[own].take(heard);
         }
+        // It would be a base station of its own, and hide this one.
+        if let Some(believed) = self.known.iter().find_map(|k| k.beside(heard)) {
+            return believed;
+        }
         for other in self.known.iter_mut().filter(|k| k.is_at(heard)) {
             other.others = other.others.saturating_add(1);
         }
@@ -182,6 +186,44 @@ impl Carriers {
             self.known.remove(least);
         }
         self.known.push(LearnedPrach::new(heard));
-        Believed { start_s: heard.start_s, format: heard.format }
+        heard.as_measured()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A base station at 847 MHz that was heard in each frame for a second.
+    fn heard_often() -> Carriers {
+        let mut carriers = Carriers::default();
+        for frame in 0..100 {
+            carriers.hear(&preamble(f64::from(frame) * 10e-3, 0.2e-6, 847e6, 721));
+        }
+        carriers
+    }
+
+    fn preamble(start_s: f64, sigma_s: f64, center_hz: f64, root: u16) -> HeardPreamble {
+        HeardPreamble { start_s, sigma_s, center_hz, root, format: 0 }
+    }
+
+    #[test]
+    fn a_faint_preamble_beside_its_place_is_its_base_stations() {
+        let mut carriers = heard_often();
+        let believed = carriers.hear(&preamble(1.0 - 75e-6, 8.5e-6, 847e6 + 143_675.0, 721));
+        assert!((believed.start_s - 1.0).abs() < 2e-6, "{believed:?}");
+        assert_eq!((believed.center_hz, carriers.known.len()), (847e6, 1));
+        assert_eq!(carriers.known[0].heard(), 100, "it teaches nothing");
+        // What is clear is another's, and so is another root, another subframe, or one that has hardly a band in common.
+        let others = [
+            (preamble(1.0, 0.2e-6, 847e6 + 143_675.0, 721), 2),
+            (preamble(1.0, 8.5e-6, 847e6 - 200e3, 20), 3),
+            (preamble(1.003, 8.5e-6, 847e6 - 300e3, 721), 4),
+            (preamble(1.0, 8.5e-6, 847e6 + 900e3, 721), 5),
+        ];
+        for (heard, known) in others {
+            assert_eq!(carriers.hear(&heard).center_hz, heard.center_hz);
+            assert_eq!(carriers.known.len(), known, "{heard:?}");
+        }
     }
 }

@@ -24,6 +24,10 @@ const OUTLIER_SIGMAS: f64 = 3.0;
 const UNSURE_S: f64 = 8e-6;
 const UNSURE_TAILS: f64 = 9.0;
 const OFF_MOST_S: f64 = 200e-6;
+/// One that is known better than this is where it seems; of another, some of what may seem a different place or time is the same
+/// sequence, so far away at the most.
+const CLEAR_S: f64 = 2e-6;
+const DISPLACED_S: f64 = 0.5e-3;
 
 /// A base station's preambles, as this receiver hears them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -187,6 +191,8 @@ pub struct Believed {
     pub start_s: f64,
     /// Its format.
     pub format: u8,
+    /// Middle of its band, absolute.
+    pub center_hz: f64,
 }
 
 impl LearnedPrach {
@@ -307,6 +313,22 @@ impl LearnedPrach {
         (self.center_hz - heard.center_hz).abs() < SAME_PLACE_HZ && is_format
     }
 
+    /// What a faint preamble is that seems to lie beside its place, with one of its roots, at an occasion: one of its own. Some
+    /// subcarriers away, a root's sequence is the same one, earlier or later (TS 36.211 5.7.2), less what lies beside it.
+    pub(super) fn beside(&self, heard: &HeardPreamble) -> Option<Believed> {
+        let off_hz = (self.center_hz - heard.center_hz).abs();
+        let may_be = heard.sigma_s > CLEAR_S && (SAME_PLACE_HZ..PRACH_HZ / 2.0).contains(&off_hz);
+        let timing = self.timing.filter(|t| may_be && t.is_known_at(heard.start_s))?;
+        let nearest = timing.nearest(heard.start_s);
+        let is_there = |n: &i64| {
+            let subframe = (timing.subframe as i64 + n).rem_euclid(SUBFRAMES as i64) as usize;
+            self.is_occasion(subframe) && (timing.of(*n).0 - heard.start_s).abs() < DISPLACED_S
+        };
+        let n =
+            (nearest - 1..=nearest + 1).find(is_there).filter(|_| self.roots.iter().any(|r| r.root == heard.root))?;
+        Some(Believed { start_s: timing.of(n).0, format: self.format, center_hz: self.center_hz })
+    }
+
     /// Whether all its roots and this one could be those of 64 preambles.
     pub(super) fn has_root_near(&self, root: u16) -> bool {
         let Some(place) = place_of(root) else { return false };
@@ -333,7 +355,7 @@ impl LearnedPrach {
             self.timing = Some(Timing::new(heard));
             self.subframes = [0; SUBFRAMES];
             self.subframes[0] = 1;
-            return Believed { start_s: heard.start_s, format: heard.format };
+            return heard.as_measured();
         };
         let subframe = (timing.subframe as i64 + n).rem_euclid(SUBFRAMES as i64);
         let count = &mut self.subframes[subframe as usize];
@@ -347,11 +369,16 @@ impl LearnedPrach {
             timing.follow(heard.start_s, heard.variance());
         }
         let share = if is_measured { variance / (variance + own) } else { 0.0 };
-        Believed { start_s: expected_s + share * off_s, format: self.format }
+        Believed { start_s: expected_s + share * off_s, format: self.format, center_hz: heard.center_hz }
     }
 }
 
 impl HeardPreamble {
+    /// What is believed of one of which nothing else is known.
+    pub(super) fn as_measured(&self) -> Believed {
+        Believed { start_s: self.start_s, format: self.format, center_hz: self.center_hz }
+    }
+
     /// Variance of its start against its subframe's. What is faint errs more than noise lets expect, now and then.
     pub(super) fn variance(&self) -> f64 {
         let tails = if self.sigma_s > UNSURE_S { UNSURE_TAILS } else { 1.0 };

@@ -151,6 +151,8 @@ impl Stream {
         let center_hz = (found.low_hz + found.high_hz) / 2.0;
         let believed = self.carriers.hear(&HeardPreamble { start_s, sigma_s, center_hz, root, format });
         found.start += (believed.start_s - start_s) * self.rate.0;
+        let off_hz = believed.center_hz - center_hz;
+        (found.low_hz, found.high_hz) = (found.low_hz + off_hz, found.high_hz + off_hz);
         if believed.format != format {
             found.detail.format = Some(believed.format);
             found.count = PRACH_FORMATS[usize::from(believed.format)].seconds() * self.rate.0;
