@@ -3,10 +3,11 @@
 
 use cellwarden_benches::{Heard, RATE_HZ, block, signal};
 use cellwarden_detect::candidate::{Classifier, NoiseFloor, Proposal, Snippet};
-use cellwarden_detect::carrier::{CarrierEdges, LearnedPrach, LearnedRoot, SUBFRAMES, SharedPlace};
+use cellwarden_detect::carrier::{Carrier, CarrierEdges, GridNear, LearnedPrach, LearnedRoot, SUBFRAMES, SharedPlace};
 use cellwarden_detect::classify::gsm::GsmClassifier;
 use cellwarden_detect::classify::lte::prach::PrachSearch;
 use cellwarden_detect::classify::lte::prach::narrow::NarrowSearch;
+use cellwarden_detect::classify::lte::reports::ReportSearch;
 use cellwarden_detect::classify::lte::shared::SharedChannelClassifier;
 use cellwarden_detect::config::FrameGeometry;
 use cellwarden_detect::convert::convert;
@@ -27,9 +28,9 @@ use std::time::Duration;
 
 const CHUNK: usize = 1 << 18;
 
-fn rows(bytes: &[u8], geometry: FrameGeometry) -> Vec<f32> {
+fn rows(bytes: &[u8], geometry: FrameGeometry, rate_hz: f64) -> Vec<f32> {
     let n = geometry.n_fft;
-    let mut spectrum = PowerSpectrum::new(n, RATE_HZ);
+    let mut spectrum = PowerSpectrum::new(n, rate_hz);
     let frames = (bytes.len() / 4 - n) / geometry.hop + 1;
     let mut rows = vec![0.0; frames * n];
     for (i, row) in rows.chunks_exact_mut(n).enumerate() {
@@ -70,10 +71,10 @@ fn stages(c: &mut Criterion) {
             black_box(row[0])
         });
     });
-    let quiet_rows = rows(&quiet, geometry);
+    let quiet_rows = rows(&quiet, geometry, RATE_HZ);
     let mut floor = FloorTracker::new(n, 0.0);
     group.bench_function("floor", |b| b.iter(|| floor.update(black_box(&quiet_rows))));
-    let busy_rows = rows(&signal(CHUNK, true, 2), geometry);
+    let busy_rows = rows(&signal(CHUNK, true, 2), geometry, RATE_HZ);
     for (name, rows) in [("segmentation, quiet", &quiet_rows), ("segmentation, busy", &busy_rows)] {
         group.bench_function(name, |b| {
             b.iter_batched_ref(
@@ -184,6 +185,37 @@ fn learned(c: &mut Criterion) {
             |iq| fft.process_with_scratch(iq, &mut scratch),
             BatchSize::LargeInput,
         );
+    });
+    // What phones report to it, in the steps that all who seek what is faint share: 20 ms at a time.
+    let rows = rows(&signal((20e-3 * rate_hz) as usize, false, 6), geometry, rate_hz);
+    let (mut sums, mut steps) = (StepSums::new(geometry, rate_hz), Vec::new());
+    sums.take(&rows, &[1e-13; 4096][..geometry.n_fft], &mut steps);
+    let step_s = (sums.frames() * geometry.hop) as f64 / rate_hz;
+    let scale = steps.len() as f32 / steps.iter().sum::<f32>();
+    steps.iter_mut().for_each(|s| *s *= scale);
+    let grid = |start_s: f64| GridNear {
+        base_station: 0,
+        subframe_s: start_s + 0.3e-3,
+        sigma_s: 1e-6,
+        early_s: 0.0,
+        late_s: 0.0,
+        block_edge_hz: center_hz - 9e6,
+        edge_slack_hz: 1e3,
+        preamble_hz: center_hz - 8.2e6,
+        is_occasion: false,
+        carrier_center_hz: Some(center_hz),
+        carrier: Some(Carrier { center_hz, blocks: 100 }),
+    };
+    // A bin has so many independent values in a step of half-overlapping frames; it changes no work.
+    let mut reports = ReportSearch::new((geometry.n_fft, rate_hz / geometry.n_fft as f64, center_hz), step_s, 1.5);
+    let mut start_s = 0.0;
+    group.bench_function("reports in 100 blocks, 20 ms", |b| {
+        b.iter(|| {
+            reports.take(black_box(&steps), start_s, std::iter::once(grid(start_s)));
+            assert!(reports.is_following());
+            start_s += (steps.len() / geometry.n_fft) as f64 * step_s;
+            reports.take_found(start_s).count()
+        });
     });
     let mut search = NarrowSearch::new(rate_hz).expect("invariant: 30.72 Msps has lower rates");
     for count in [1u16, 2, 10] {
