@@ -214,6 +214,12 @@ impl Segmenter {
         self.tracks.iter().map(|t| t.first).min().unwrap_or(self.next).min(self.next).saturating_sub(EDGE_FRAMES)
     }
 
+    /// The first frame of the emissions so wide that are going on.
+    pub fn wide_since(&self, width_hz: f64) -> Option<u64> {
+        let bins = (width_hz * self.geometry.n_fft as f64 / self.rate_hz) as f32;
+        self.tracks.iter().filter(|t| t.high - t.low > bins).map(|t| t.first).min()
+    }
+
     /// Ends all tracks: the stream is over, or broken.
     pub fn finish(&mut self, floor: &[f32], out: &mut Vec<Segment>) {
         self.ended.append(&mut self.tracks);

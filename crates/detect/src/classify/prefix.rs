@@ -18,6 +18,8 @@ pub struct PrefixFit {
     pub spread: f64,
     /// Share of the prefixes' independent values that hold their energy.
     pub filled: f64,
+    /// The coherence half a symbol later: what agrees there as well, a carrier, has no prefixes.
+    pub beside: f64,
 }
 
 impl PrefixFit {
@@ -61,7 +63,7 @@ pub fn best_fit(
     while start <= expected + reach {
         let (coherence, angle) = coherence_of(pairs_at(start));
         if best.is_none_or(|b| coherence > b.coherence) {
-            best = Some(PrefixFit { start, coherence, angle, spread: 1.0, filled: 1.0 });
+            best = Some(PrefixFit { start, coherence, angle, spread: 1.0, filled: 1.0, beside: 0.0 });
         }
         start += step;
     }
@@ -73,6 +75,7 @@ pub fn best_fit(
     });
     best.spread = evenness(energies);
     best.filled = filled(pairs_at(best.start));
+    best.beside = coherence_of(pairs_at(best.start + 0.5 * useful as f64)).0;
     Some(best)
 }
 

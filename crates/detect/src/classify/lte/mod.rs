@@ -5,4 +5,5 @@ pub mod on_grid;
 pub mod prach;
 pub mod reference;
 pub mod reports;
+mod run;
 pub mod shared;

@@ -8,6 +8,7 @@
 //! so its two halves agree up to a phase (5.5.3).
 
 use super::reference::{self, ReferenceFit};
+use super::run::RunSearch;
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
 use crate::channelize::{ChannelBuffers, Channelizer};
 use crate::classify::ltem::subframes::SubframeComparison;
@@ -49,6 +50,8 @@ const LEAST_REFERENCE_DB: f64 = 5.0;
 /// pass by in ten seconds.
 const PASS_WIDE: f64 = 1e-5;
 const WIDE_BLOCKS: u32 = 3;
+/// Share of their coherence that there may be half a symbol later.
+const MOST_CARRIER: f64 = 0.4;
 /// Share of an allocation's symbols that hold its energy, at the least.
 const LEAST_SPREAD: f64 = 0.5;
 /// A burst may begin so far from where the region's edge says.
@@ -99,6 +102,7 @@ pub struct SharedChannelClassifier {
     unproven_until_s: f64,
     /// Tells machines, whose subframes repeat.
     pub(super) subframes: SubframeComparison,
+    pub(super) run_search: RunSearch,
 }
 
 impl SharedChannelClassifier {
@@ -117,6 +121,7 @@ impl SharedChannelClassifier {
         }
         let buffers = ChannelBuffers::new(channelizers.iter().map(|(_, _, c)| c));
         let (sums, references, subframes) = (Vec::new(), Vec::new(), SubframeComparison::default());
+        let run_search = RunSearch::new(channelizers.iter().map(|(_, _, c)| c));
         Self {
             channelizers,
             buffers,
@@ -126,7 +131,18 @@ impl SharedChannelClassifier {
             unproven: 0.0,
             unproven_until_s: 0.0,
             subframes,
+            run_search,
         }
+    }
+
+    /// Samples are numbered anew.
+    pub fn begin(&mut self) {
+        self.run_search.begin();
+    }
+
+    /// Runs that were not looked at because too many were none.
+    pub fn skipped(&self) -> u64 {
+        self.run_search.skipped()
     }
 
     /// Counts emissions that nothing proved, at `at_s` of the stream.
@@ -277,6 +293,10 @@ impl SharedChannelClassifier {
         if fit.spread < LEAST_SPREAD {
             return None;
         }
+        // A carrier in what else lasts for a subframe agrees with itself all the time.
+        if blocks >= WIDE_BLOCKS && fit.beside > MOST_CARRIER * fit.coherence {
+            return None;
+        }
         let misfit = (width - snapped).abs();
         let box_fits = misfit < most_misfit_hz * f64::from(spacing.slots()) && (0.45e-3..11e-3).contains(&seconds);
         let is_half = spacing == Spacing::Khz30;
@@ -402,7 +422,7 @@ impl SharedChannelClassifier {
         let reach = 40e-6 * rate;
         let length = (symbol_s * rate) as usize - half;
         let halves = |at: usize| (&y[at..at + length], &y[at + half..at + half + length]);
-        let mut best = PrefixFit { start: expected, coherence: 0.0, angle: 0.0, spread: 1.0, filled: 1.0 };
+        let mut best = PrefixFit { start: expected, coherence: 0.0, angle: 0.0, spread: 1.0, filled: 1.0, beside: 0.0 };
         let mut at = (expected - reach).max(0.0) as usize;
         while (at as f64) < expected + reach && at + length + half <= y.len() {
             let (coherence, _) = coherence_of(std::iter::once(halves(at)));

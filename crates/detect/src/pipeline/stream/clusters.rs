@@ -1,5 +1,6 @@
 //! What stands out at the same time is judged together: the surest proof first, and what nothing proves is what its shape says.
 
+use super::runs;
 use super::{Extent, MARGIN_S, RECENT_MOST, Stream};
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
 use crate::classify::gsm::GsmClassifier;
@@ -24,11 +25,11 @@ const CLUSTER_GAP_S: f64 = 1.0e-3;
 /// A cluster longer than this is looked at in pieces.
 const CLUSTER_LONGEST_S: f64 = 12e-3;
 /// Level from which a segment is what it is, whole; what is fainter may be a piece.
-const CLEAR_DB: f64 = 6.0;
+pub(super) const CLEAR_DB: f64 = 6.0;
 /// Level from which several are what they are, together.
 const STRONG_DB: f64 = 9.0;
 /// What splits off an emission at its beginning may begin so long before it; and it may reach so far out of its band.
-const SPLINTER_BEFORE_S: f64 = 0.3e-3;
+pub(super) const SPLINTER_BEFORE_S: f64 = 0.3e-3;
 const SPLINTER_BESIDE_HZ: f64 = 40e3;
 /// A base station's emission that runs on into a phone's time lasts so long in its own.
 const LEAST_PART_S: f64 = 0.1e-3;
@@ -55,6 +56,8 @@ impl Stream {
                 .then(a.region.low_hz.total_cmp(&b.region.low_hz))
         });
         let seen = self.frame_start(self.frames_done) - self.origin;
+        // What goes on may be a run, of which others are pieces.
+        let run_since = self.segmenter.wide_since(lte::PRACH_HZ).map(|frame| self.frame_start(frame) - self.origin);
         let mut from = 0;
         while from < self.pending.len() {
             let mut to = from;
@@ -68,7 +71,8 @@ impl Stream {
                 to += 1;
             }
             // A segment that is still going on may belong to the cluster: wait a margin for it.
-            let complete = all || end + 2 * margin <= seen || (seen - start) > 2 * longest;
+            let is_over = end + 2 * margin <= seen && run_since.is_none_or(|since| since > end);
+            let complete = all || is_over || (seen - start) > 2 * longest;
             if !complete {
                 break;
             }
@@ -130,6 +134,27 @@ impl Stream {
             classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, &mut proposals);
             let regions = cluster.iter().filter(|s| !s.is_continuous()).map(|s| s.region);
             swapped.observe_gsm(&mut parts.gsm, regions, &proposals, &snippet, &self.noise, margin);
+            // The strongest first: what they make beside themselves is none.
+            parts.phones_runs.forget_before(from);
+            let runs = &mut parts.phones_runs;
+            for at in runs.order(&cluster) {
+                let segment = &cluster[at];
+                if !claimed[at] && !runs.hold(segment) {
+                    let region = runs::with_what_touches(&segment.region, &cluster);
+                    let begins = segment.age_s < region.count as f64 / self.rate.0 + lte::SLOT_S;
+                    let clock = (segment.is_continuous(), seconds_at(region.start));
+                    let ends = (begins, !runs::is_cut(&region, self.rate.0));
+                    let whole = runs::from_the_cut(&region, begins, self.rate.0);
+                    let near = snippet.around(&whole, margin);
+                    claimed[at] = parts.shared.run(&whole, ends, clock, &near, &self.noise, &mut proposals);
+                    if claimed[at] {
+                        runs.push(region);
+                    }
+                }
+            }
+            for (segment, claimed) in cluster.iter().zip(&mut claimed) {
+                *claimed |= runs.hold(segment);
+            }
             // What is clearly wider than a preamble and proven is no reason to look for one in all of the band.
             let is_wide = |s: &Segment| is_wide_subframe(s, self.rate.0) && !is_unpaired(&s.region);
             for (segment, claimed) in cluster.iter().zip(&mut claimed).filter(|(s, c)| !**c && is_wide(s)) {
@@ -140,7 +165,8 @@ impl Stream {
             }
             let of_wide: Vec<Region> =
                 cluster.iter().zip(&claimed).filter(|(s, c)| **c && is_wide(s)).map(|(s, _)| s.region).collect();
-            let is_piece = |s: &Segment| of_wide.iter().any(|of| is_piece_of(&s.region, of, self.rate.0));
+            let is_piece =
+                |s: &Segment| runs.hold(s) || of_wide.iter().any(|of| is_piece_of(&s.region, of, self.rate.0));
             let glimpses: Vec<Segment> = glimpses.into_iter().filter(|s| !is_piece(s)).collect();
             // A preamble of which no piece shows is the gate's to find.
             let shows = |s: &Segment| pieces.iter().any(|p| common_area(&p.region, &s.region) > 0.0);

@@ -7,6 +7,7 @@ mod neighbours;
 mod quieten;
 mod reports;
 mod rows;
+mod runs;
 mod searches;
 
 pub(super) use history::noise_of;
@@ -44,6 +45,7 @@ use neighbours::Neighbours;
 use num_complex::Complex32;
 use quieten::Quietener;
 use rows::TASKS;
+use runs::Runs;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -154,6 +156,7 @@ struct Classifiers {
     recent_prach: Vec<Proposal>,
     /// What was proven a shared channel or sounding of late.
     recent_shared: VecDeque<Extent>,
+    phones_runs: Runs,
 }
 
 fn new_reports(geometry: FrameGeometry, step_frames: usize, (rate_hz, center_hz): (f64, f64)) -> ReportSearch {
@@ -238,6 +241,7 @@ impl Stream {
                 iq: Vec::new(),
                 recent_prach: Vec::new(),
                 recent_shared: VecDeque::with_capacity(RECENT_MOST),
+                phones_runs: Runs::new(rate, center),
             },
         }
     }
@@ -294,6 +298,8 @@ impl Stream {
         (self.deep_next, self.occasions_next, self.reports_next) = (0, 0, 0);
         self.classifiers.recent_prach.clear();
         self.classifiers.recent_shared.clear();
+        self.classifiers.phones_runs.clear();
+        self.classifiers.shared.begin();
         self.classifiers.downlink.begin(self.seconds_at(self.origin as f64));
     }
 

@@ -91,6 +91,7 @@ impl Stream {
         let short = self.classifiers.short_prach.as_ref().map_or(0, ShortPrachSearch::skipped);
         self.places_skipped
             + self.grid_looks.skipped()
+            + self.classifiers.shared.skipped()
             + short
             + gate
             + grid
