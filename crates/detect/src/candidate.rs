@@ -46,6 +46,23 @@ impl NoiseFloor {
         (at + 0.5).floor().clamp(0.0, bins - 1.0) as usize
     }
 
+    /// Bands, absolute, of the bins between two frequencies in which a carrier is always on.
+    pub fn carriers(&self, low_hz: f64, high_hz: f64) -> impl Iterator<Item = (f64, f64)> + '_ {
+        let bin_hz = self.rate_hz / self.density.len() as f64;
+        let bins = (self.bin(low_hz)..=self.bin(high_hz)).filter(|&bin| is_carrier(&self.density, bin));
+        bins.map(move |bin| {
+            let middle_hz = self.center_hz + (bin as f64 - self.density.len() as f64 / 2.0) * bin_hz;
+            (middle_hz - bin_hz / 2.0, middle_hz + bin_hz / 2.0)
+        })
+    }
+
+    /// Noise power in a hertz between two absolute frequencies, carriers left out.
+    pub fn quiet_density(&self, low_hz: f64, high_hz: f64) -> f64 {
+        let bins = (self.bin(low_hz)..=self.bin(high_hz)).filter(|&bin| !is_carrier(&self.density, bin));
+        let (sum, count) = bins.fold((0.0, 0), |(sum, count), bin| (sum + f64::from(self.density[bin]), count + 1));
+        if count > 0 { sum / f64::from(count) } else { self.power(low_hz, high_hz) / (high_hz - low_hz) }
+    }
+
     /// Noise power between two absolute frequencies, over full scale (linear).
     pub fn power(&self, low_hz: f64, high_hz: f64) -> f64 {
         let first = self.bin(low_hz);
@@ -53,6 +70,20 @@ impl NoiseFloor {
         let mean = bins.iter().map(|&d| f64::from(d)).sum::<f64>() / bins.len() as f64;
         mean * (high_hz - low_hz)
     }
+}
+
+/// Whether a bin of the noise floor stands out of those around it, as a carrier that is always on does: the receiver's own DC offset,
+/// a spur. It says nothing of what else lies there.
+pub fn is_carrier(density: &[f32], bin: usize) -> bool {
+    /// 9 dB; so far on both sides a carrier's window does not reach.
+    const OUT: f32 = 8.0;
+    const BESIDE: (usize, usize) = (4, 8);
+    let n = density.len();
+    let mean = |bins: std::ops::Range<usize>| {
+        bins.len().max(1) as f32 * OUT.recip() * density[bin] > density[bins].iter().sum()
+    };
+    mean(bin.saturating_sub(BESIDE.1)..bin.saturating_sub(BESIDE.0 - 1))
+        && mean((bin + BESIDE.0).min(n)..(bin + BESIDE.1 + 1).min(n))
 }
 
 /// A stretch of time and frequency that stands out of the noise.

@@ -98,6 +98,16 @@ impl Window<'_> {
         bins.map(|z| f64::from(z.norm_sqr())).sum::<f64>() / window as f64
     }
 
+    /// Takes out what lies between two offsets from the stream's centre.
+    pub fn mute(&mut self, low_hz: f64, high_hz: f64) {
+        let window = self.channelizer.window;
+        let bin_hz = self.channelizer.rate_hz / window as f64;
+        let (low, high) = ((low_hz / bin_hz).round() as i64, (high_hz / bin_hz).round() as i64);
+        for k in low..high {
+            self.buffers.spectrum[k.rem_euclid(window as i64) as usize] = Complex32::ZERO;
+        }
+    }
+
     /// The channel `offset_hz` from the stream's centre.
     ///
     /// Its first value is the window's first sample.

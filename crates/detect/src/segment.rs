@@ -5,7 +5,7 @@
 //! run; runs that continue from frame to frame make a track; an ended track, measured again on
 //! the unsmoothed rows, is a region. An allocation that changes its width or place begins a new one.
 
-use crate::candidate::Region;
+use crate::candidate::{Region, is_carrier};
 use crate::config::{DetectConfig, FrameGeometry};
 use std::ops::Range;
 
@@ -127,6 +127,8 @@ pub struct Segmenter {
     smooth: Vec<f32>,
     grow: Vec<f32>,
     masked: Vec<f32>,
+    /// Bins in which a carrier is always on: what lies on both sides may be one.
+    carriers: Vec<bool>,
     profile: Vec<f32>,
     series: Vec<f32>,
     order: Vec<f32>,
@@ -156,6 +158,7 @@ impl Segmenter {
             smooth: vec![0.0; n],
             grow: vec![0.0; n],
             masked: vec![0.0; n],
+            carriers: vec![false; n],
             profile: Vec::with_capacity(n),
             series: Vec::with_capacity(keep + geometry.chunk_frames),
             order: Vec::with_capacity(keep + geometry.chunk_frames + n),
@@ -192,6 +195,10 @@ impl Segmenter {
         for (k, g) in self.grow.iter_mut().enumerate() {
             let near = floor[k.saturating_sub(1)] + floor[k] + floor[(k + 1).min(n - 1)];
             *g = near * SUM_FRAMES as f32;
+        }
+        for (bin, is_one) in self.carriers.iter_mut().enumerate() {
+            // The sum of three bins reaches beyond it.
+            *is_one = (bin.saturating_sub(1)..(bin + 2).min(n)).any(|near| is_carrier(floor, near));
         }
         let end = self.rows_first + self.held as u64;
         while self.next + SUM_FRAMES as u64 <= end {
@@ -303,13 +310,14 @@ impl Segmenter {
             }
             let low = bin;
             let mut high = bin;
-            let mut seeded = false;
-            while bin < n && bin - high <= BRIDGE_BINS {
+            let (mut seeded, mut cold) = (false, 0);
+            while bin < n && cold <= BRIDGE_BINS {
                 if self.masked[bin] > 0.0 {
-                    high = bin;
+                    (high, cold) = (bin, 0);
                     seeded |= self.masked[bin] > self.grow[bin] * self.seed_ratio;
                 }
                 bin += 1;
+                cold += usize::from(!self.carriers.get(bin).is_some_and(|&c| c));
             }
             let known = seeded || self.tracks.iter().any(|t| t.low <= high as f32 && t.high >= low as f32);
             if known && high > low {
@@ -413,6 +421,9 @@ impl Segmenter {
         for (p, &f) in self.profile.iter_mut().zip(&floor[low..high]) {
             *p = *p / frames - f;
         }
+        // Where a carrier is, what it does with the emission's own power is all that shows.
+        let carriers = &self.carriers[low..high];
+        self.profile.iter_mut().zip(carriers).filter(|(_, c)| **c).for_each(|(p, _)| *p = 0.0);
         self.order.clear();
         self.order.extend_from_slice(&self.profile[track.outer_low - low..=track.outer_high - low]);
         let rank = self.order.len() * 7 / 10;
@@ -439,10 +450,15 @@ impl Segmenter {
         .all(|bins| bins.len() > 2 && beside(bins.clone()) < LEAST_EDGE * inside * bins.len() as f32);
         // Time: power in that band, edges where it crosses half of its median.
         let band = low + first..low + last + 1;
-        let noise: f32 = floor[band.clone()].iter().sum();
+        let quiet = |values: &[f32]| -> f32 {
+            let carriers = &self.carriers[band.clone()];
+            values[band.clone()].iter().zip(carriers).filter(|(_, c)| !**c).map(|(v, _)| *v).sum()
+        };
+        let share = band.len() as f32 / self.carriers[band.clone()].iter().filter(|c| !**c).count().max(1) as f32;
+        let noise = share * quiet(floor);
         self.series.clear();
         for frame in from..to {
-            self.series.push(row(frame)[band.clone()].iter().sum::<f32>() - noise);
+            self.series.push(share * quiet(row(frame)) - noise);
         }
         self.order.clear();
         self.order.extend_from_slice(&self.series[(core_from - from) as usize..(core_to - from) as usize]);

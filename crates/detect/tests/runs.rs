@@ -104,3 +104,30 @@ fn a_downlink_that_is_always_on_is_no_run() {
     let named: Vec<&Burst> = bursts.iter().filter(|b| b.standard.is_phone()).collect();
     assert!(named.len() <= 1, "{named:#?}");
 }
+
+/// A receiver's own DC offset lies in the middle of its band, and of many an allocation.
+#[test]
+fn an_allocation_over_the_receivers_dc_offset_is_one() {
+    for (count, snr_db, seed) in [(4, 15.0, 96), (24, 12.0, 97)] {
+        let mut air = room(seed);
+        air.add(&Wave::Cw, (0.0, 0.5), LTE_HZ, (33.0, 15e3));
+        let sent: Vec<Sent> = (0..50)
+            .map(|i| {
+                let first = CARRIER / 2 - air.rng.random_range(1..count);
+                let burst = lte::pusch((first, count, CARRIER), lte::Modulation::Qpsk, (7, 2), &mut air.rng);
+                let (start_s, seconds) = (0.2 + f64::from(i) * 5e-3, burst.seconds());
+                let width_hz = f64::from(count) * lte_tables::RB_HZ;
+                air.add(&Wave::Ofdm(burst), (start_s, seconds), LTE_HZ, (snr_db, width_hz));
+                let hz = |block| LTE_HZ + lte::block_edge_hz(block, CARRIER);
+                Sent { start_s, seconds, low_hz: hz(first), high_hz: hz(first + count) }
+            })
+            .collect();
+        let (_, bursts) = air.detect();
+        let (found, others) = named(&sent, &bursts);
+        println!("{count} blocks: {found} of 50, {} others", others.len());
+        let off_hz = |s: &Sent, b: &Burst| (s.low_hz - b.freq_lower_hz).abs().max((s.high_hz - b.freq_upper_hz).abs());
+        let whole = |s: &&Sent| bursts.iter().any(|b| s.is_found_by(b) && off_hz(s, b) < lte_tables::RB_HZ);
+        let whole = sent.iter().filter(whole).count();
+        assert!(found >= 47 && whole >= 48 && others.len() <= 3, "{found}, {whole}, {others:#?}");
+    }
+}

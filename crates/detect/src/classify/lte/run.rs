@@ -289,7 +289,7 @@ impl SharedChannelClassifier {
         let starts: Vec<f64> = (-1..=slots as i64).map(|k| first + k as f64 * slot).filter(is_inside).collect();
         let subcarriers = self.run_search.measure(transform, &y, rate, &starts, found.angle);
         let powers = Powers { all: &self.run_search.powers, subcarriers };
-        let noise = floor.power(region.low_hz, region.high_hz) / width * SUBCARRIER_HZ;
+        let noise = floor.quiet_density(region.low_hz, region.high_hz) * SUBCARRIER_HZ;
         let reach = ((width / 2.0 + 45e3) / SUBCARRIER_HZ) as usize;
         let middle = subcarriers / 2;
         let within = middle.saturating_sub(reach)..(middle + reach).min(subcarriers);

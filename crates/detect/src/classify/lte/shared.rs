@@ -182,6 +182,10 @@ impl SharedChannelClassifier {
         let start = region.start as i64 - (lead * snippet.rate_hz) as i64;
         let mut loaded = channelizer.load(&mut self.buffers, snippet, start);
         let middle = (region.low_hz + region.high_hz) / 2.0 - snippet.center_hz;
+        // The receiver's own DC offset agrees with itself all the time, and may be stronger than a phone.
+        for (low_hz, high_hz) in floor.carriers(region.low_hz, region.high_hz) {
+            loaded.mute(low_hz - snippet.center_hz, high_hz - snippet.center_hz);
+        }
         // Room beside the blocks, so that the filter does not smear the prefix.
         let y = loaded.band(middle, width / 2.0 + 60e3, width / 2.0 + 140e3).to_vec();
         let parts = ((width / SUBCARRIER_HZ).round() as usize).max(1);
