@@ -60,6 +60,8 @@ const BOXES_SAVED: usize = 64;
 const MOST_LOAD: f32 = 0.25;
 const LOAD_S: f64 = 1.0;
 pub(crate) const CARRIER: f32 = 4.0;
+/// Share of a box's bins in which there may be one: the receiver's own DC offset lies in the middle of many an allocation.
+const MOST_CARRIERS: f32 = 0.15;
 /// Cells that may be summed again in a chunk.
 const EFFORT: usize = 4_000_000;
 
@@ -348,10 +350,12 @@ impl GridSearch {
         let step_s = self.step_frames as f64 * frame_s;
         let seconds = (area.to - area.from) as f64 * step_s;
         let width = area.high - area.low;
+        let is_carrier = |f: &&f32| **f > CARRIER * self.middle;
+        let carriers = floor[area.low..area.high].iter().filter(is_carrier).count() as f32;
         if !(LEAST_S..LONGEST_S).contains(&seconds)
             || !(LEAST_RATIO..MOST_RATIO).contains(&ratio)
             || width as f64 > MOST_BAND * self.bins as f64
-            || floor[area.low..area.high].iter().any(|&f| f > CARRIER * self.middle)
+            || carriers > MOST_CARRIERS * width as f32
             || self.shown.is_part(&self.past, area, excess, true)
             || !lasts(&self.past, area, excess, self.value)
         {
@@ -360,7 +364,8 @@ impl GridSearch {
         // A frame speaks for the hop in its middle.
         let sample = |step: u64| step * (self.step_frames * self.hop) as u64 + (self.hop / 2) as u64;
         let hz = |bin: usize| self.center_hz + (bin as f64 - self.bins as f64 / 2.0 - 0.5) * self.bin_hz;
-        let noise: f32 = floor[area.low..area.high].iter().sum();
+        let quiet = floor[area.low..area.high].iter().filter(|f| !is_carrier(f));
+        let noise = quiet.sum::<f32>() * width as f32 / (width as f32 - carriers);
         let region = Region {
             start: sample(area.from),
             count: sample(area.to) - sample(area.from),

@@ -386,7 +386,7 @@ impl Stream {
             Standard::Nr => band::nr_band(middle).map(|b| b.name),
             _ => band::lte_band(middle),
         };
-        let noise = self.noise.power(p.low_hz, p.high_hz).max(1e-30);
+        let noise = (self.noise.quiet_density(p.low_hz, p.high_hz) * (p.high_hz - p.low_hz)).max(1e-30);
         let is_none = matches!(p.standard, Standard::Other | Standard::Nbiot | Standard::Ltem);
         let confidence = if is_none { 0.01 } else { burst_confidence(p.llr()) };
         Burst {
