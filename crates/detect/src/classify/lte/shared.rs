@@ -37,7 +37,7 @@ const PASS: f64 = 2e-3;
 const PASS_NARROW: f64 = 5e-2;
 const EXACT_S: f64 = 40e-6;
 /// But where so many emissions stand out that nothing proves, in about a second, one of that size is none of few: a downlink that
-/// leaks in makes thousands, and has prefixes.
+/// leaks in makes thousands, and has prefixes. What proves one then is its reference signals.
 const CROWD: f64 = 400.0;
 const CROWD_S: f64 = 1.0;
 /// One or two blocks pass that are less exact or clear, and whose prefixes say less, where the reference signals of both slots
@@ -46,6 +46,8 @@ const CROWD_S: f64 = 1.0;
 const PASS_BY_REFERENCE: f64 = 0.7;
 const LEAST_REFERENCE: f64 = 0.75;
 const LEAST_REFERENCE_DB: f64 = 5.0;
+/// In a crowd they have to be.
+const LEAST_REFERENCE_OF_MANY: f64 = 0.8;
 /// And for three blocks or more: at 7 dB their prefixes agree by far better, and of a busy neighbour (ZigBee) a thousand regions
 /// pass by in ten seconds.
 const PASS_WIDE: f64 = 1e-5;
@@ -324,15 +326,17 @@ impl SharedChannelClassifier {
             WIDE_BLOCKS.. => PASS_WIDE,
             _ => PASS,
         };
-        let may_refer = is_narrow && slots == 2 && !is_half && self.unproven <= CROWD && chance < PASS_BY_REFERENCE;
-        let reference = (may_refer && (chance > pass || !is_clear))
+        let may_refer = is_narrow && slots == 2 && !is_half && chance < PASS_BY_REFERENCE;
+        let is_one_of_many = exact && self.unproven > CROWD;
+        let least = if is_one_of_many { LEAST_REFERENCE_OF_MANY } else { LEAST_REFERENCE };
+        let reference = (may_refer && (chance > pass || !is_clear || is_one_of_many))
             .then(|| {
                 let symbols: Vec<&[Complex32]> = reference_symbols(&y, rate, fit.start, slots).collect();
                 reference::mean_fit(&symbols, rate, blocks as usize, fit.offset_hz(Spacing::Khz15))
             })
             .flatten()
-            .filter(|&r| r > LEAST_REFERENCE);
-        if !is_clear && is_narrow && reference.is_none() {
+            .filter(|&r| r > least);
+        if (!is_clear && is_narrow || is_one_of_many) && reference.is_none() {
             return None;
         }
         if chance > pass && reference.is_none() {
@@ -356,9 +360,6 @@ impl SharedChannelClassifier {
                     ..Detail::default()
                 },
             });
-        }
-        if exact && self.unproven > CROWD {
-            return None;
         }
         let kind = if slots == 1 && blocks == 1 && !is_half { Kind::Pucch } else { Kind::Pusch };
         if slots == 1 && blocks > 1 && !is_half && chance > PASS * 1e-2 {
