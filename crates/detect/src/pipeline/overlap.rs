@@ -66,14 +66,16 @@ fn apart_hz(a: &Region, b: &Region, rate_hz: f64) -> f64 {
 /// Whether a segment is likely the skirt of an emission at least 20 dB denser: all of it lies within that one's time. What has
 /// edges far from that one is none, unless it is its image around `center_hz` or as wide as it. Only asked of what no classifier proved.
 pub(super) fn in_a_skirt(segment: &Segment, cluster: &[Segment], (center_hz, rate_hz): (f64, f64)) -> bool {
-    /// Skirts reach so far, sidelobes as far as the emission is wide and half of that, and lower than this.
+    /// Skirts reach so far; sidelobes, of what is no wider than this (IEEE 802.15.4), as far as it is wide and half of that, and lower.
     const REACH_HZ: f64 = 300e3;
+    const WIDEST_HZ: f64 = 3.5e6;
     const DEEPEST: f64 = 1e-4;
     /// An image is no stronger.
     const IMAGE: f64 = 3e-3;
-    /// Nor is a copy; its width is the same but for what edges are measured to.
+    /// Nor is a copy; its width and length are the same but for what edges are measured to.
     const COPY: f64 = 3e-4;
     const COPY_HZ: f64 = 45e3;
+    const COPY_S: f64 = 0.2e-3;
     let region = &segment.region;
     let is_short = region.count as f64 <= SPLASH_S * rate_hz;
     let density = |r: &Region| r.power / (r.high_hz - r.low_hz).max(1.0);
@@ -84,12 +86,15 @@ pub(super) fn in_a_skirt(segment: &Segment, cluster: &[Segment], (center_hz, rat
         let apart_hz = apart_hz(region, of, rate_hz);
         let (low, high) = (2.0 * center_hz - of.high_hz, 2.0 * center_hz - of.low_hz);
         let is_image = share < IMAGE && region.low_hz < high && low < region.high_hz;
-        let is_near = apart_hz < REACH_HZ || (apart_hz < 1.5 * width && share > DEEPEST);
+        let has_sidelobes = width < WIDEST_HZ && apart_hz < 1.5 * width && share > DEEPEST;
+        let is_near = apart_hz < REACH_HZ || has_sidelobes;
         let is_within = start > of.start as f64 - slack && end < (of.start + of.count) as f64 + slack;
         // Where it begins or ends, it is all over the band for a moment.
         let is_splash = is_short && share < DEEPEST && is_at_an_end(region, of, rate_hz);
-        // A receiver's own mixing puts copies of a strong one elsewhere, as wide as that.
-        let is_copy = share < COPY && (region.high_hz - region.low_hz - width).abs() < COPY_HZ;
+        // A receiver's own mixing puts copies of a strong one elsewhere, as wide as that and as long.
+        let is_as_long = (start - of.start as f64).abs() < COPY_S * rate_hz
+            && (end - (of.start + of.count) as f64).abs() < COPY_S * rate_hz;
+        let is_copy = share < COPY && is_as_long && (region.high_hz - region.low_hz - width).abs() < COPY_HZ;
         is_splash || share < 0.01 && is_within && (!segment.is_alone || is_near || is_image || is_copy)
     })
 }
