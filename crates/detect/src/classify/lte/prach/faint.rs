@@ -129,7 +129,7 @@ impl PrachSearch {
     }
 
     /// Whether a preamble of the root is one line or a few across its band, as what sweeps is.
-    fn is_a_line(&self, root: usize) -> bool {
+    pub(super) fn is_a_line(&self, root: usize) -> bool {
         [root, self.inverse_of[root]].into_iter().any(|u| u.min(N_ZC - u) <= SWEEP_LINES)
     }
 

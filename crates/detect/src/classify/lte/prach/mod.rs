@@ -211,7 +211,11 @@ impl PrachSearch {
                     && middle < p.start + p.count + 0.5 * self.window as f64
             });
             if !known {
-                found.extend(self.propose(&sighting, snippet, floor).map(|p| (sighting.excess, p)));
+                // The power of what is hardly stronger than the noise has no edges to go by.
+                let is_faint = sighting.ratio < faint::FAINT_MOST_RATIO && !self.is_a_line(sighting.root);
+                let by_sequence = if is_faint { self.propose_faint(&sighting, snippet, floor) } else { None };
+                let proposal = by_sequence.or_else(|| self.propose(&sighting, snippet, floor));
+                found.extend(proposal.map(|p| (sighting.excess, p)));
             }
         }
         out.extend(found.into_iter().map(|(_, p)| p));
