@@ -72,10 +72,9 @@ pub(super) fn in_a_skirt(segment: &Segment, cluster: &[Segment], (center_hz, rat
     const DEEPEST: f64 = 1e-4;
     /// An image is no stronger.
     const IMAGE: f64 = 3e-3;
-    /// Nor is a copy; its width and length are the same but for what edges are measured to.
+    /// Nor is a copy; its width is the same but for what edges are measured to.
     const COPY: f64 = 3e-4;
     const COPY_HZ: f64 = 45e3;
-    const COPY_S: f64 = 0.2e-3;
     let region = &segment.region;
     let is_short = region.count as f64 <= SPLASH_S * rate_hz;
     let density = |r: &Region| r.power / (r.high_hz - r.low_hz).max(1.0);
@@ -91,10 +90,8 @@ pub(super) fn in_a_skirt(segment: &Segment, cluster: &[Segment], (center_hz, rat
         let is_within = start > of.start as f64 - slack && end < (of.start + of.count) as f64 + slack;
         // Where it begins or ends, it is all over the band for a moment.
         let is_splash = is_short && share < DEEPEST && is_at_an_end(region, of, rate_hz);
-        // A receiver's own mixing puts copies of a strong one elsewhere, as wide as that and as long.
-        let is_as_long = (start - of.start as f64).abs() < COPY_S * rate_hz
-            && (end - (of.start + of.count) as f64).abs() < COPY_S * rate_hz;
-        let is_copy = share < COPY && is_as_long && (region.high_hz - region.low_hz - width).abs() < COPY_HZ;
+        // A receiver's own mixing puts copies of a strong one elsewhere, as wide as that.
+        let is_copy = share < COPY && (region.high_hz - region.low_hz - width).abs() < COPY_HZ;
         is_splash || share < 0.01 && is_within && (!segment.is_alone || is_near || is_image || is_copy)
     })
 }

@@ -32,22 +32,17 @@ const PREFIX: f64 = 144.0;
 const UNIT_HZ: f64 = 30.72e6;
 /// Chance that noise, or anything without a prefix, passes as a burst.
 const PASS: f64 = 2e-3;
-/// The same for one or two blocks of exactly one subframe: twelve prefixes of 180 kHz say little, but
-/// nothing else in an uplink band is 1 ms long and 180 or 360 kHz wide to such exactness.
-const PASS_NARROW: f64 = 5e-2;
-const EXACT_S: f64 = 40e-6;
-/// But where so many emissions stand out that nothing proves, in about a second, one of that size is none of few: a downlink that
-/// leaks in makes thousands, and has prefixes. What proves one then is its reference signals.
-const CROWD: f64 = 400.0;
-const CROWD_S: f64 = 1.0;
-/// One or two blocks pass that are less exact or clear, and whose prefixes say less, where the reference signals of both slots
-/// are base sequences: data of one block fits one by 0.67 once in a hundred times, reference signals at 8 dB by 0.78 ninety-nine
-/// times.
+/// One or two blocks, of which twelve prefixes of 180 kHz say little, pass by less where the reference signals of both slots are base
+/// sequences: data of one block fits one by 0.67 once in a hundred times, reference signals at 8 dB by 0.78 ninety-nine times.
 const PASS_BY_REFERENCE: f64 = 0.7;
 const LEAST_REFERENCE: f64 = 0.75;
 const LEAST_REFERENCE_DB: f64 = 5.0;
-/// In a crowd they have to be.
+/// And they have to be where so many emissions stand out that nothing proves, in about a second, that one of exactly a subframe is none
+/// of few: a downlink that leaks in makes thousands, and has prefixes.
 const LEAST_REFERENCE_OF_MANY: f64 = 0.8;
+const CROWD: f64 = 400.0;
+const CROWD_S: f64 = 1.0;
+const EXACT_S: f64 = 40e-6;
 /// And for three blocks or more: at 7 dB their prefixes agree by far better, and of a busy neighbour (ZigBee) a thousand regions
 /// pass by in ten seconds.
 const PASS_WIDE: f64 = 1e-5;
@@ -322,7 +317,6 @@ impl SharedChannelClassifier {
         }
         let pass = match blocks {
             _ if !is_clear => PASS_FAINT,
-            _ if exact => PASS_NARROW,
             WIDE_BLOCKS.. => PASS_WIDE,
             _ => PASS,
         };
