@@ -91,20 +91,22 @@ impl Window<'_> {
     /// Energy between two offsets from the stream's centre: the sum of |x|² over the window's samples, as far as it lies
     /// there.
     pub fn energy(&self, low_hz: f64, high_hz: f64) -> f64 {
+        let bins = self.bins(low_hz, high_hz).map(|k| self.buffers.spectrum[k]);
+        bins.map(|z| f64::from(z.norm_sqr())).sum::<f64>() / self.channelizer.window as f64
+    }
+
+    /// The spectrum's bins between two offsets from the stream's centre.
+    fn bins(&self, low_hz: f64, high_hz: f64) -> impl Iterator<Item = usize> + use<> {
         let window = self.channelizer.window;
         let bin_hz = self.channelizer.rate_hz / window as f64;
         let (low, high) = ((low_hz / bin_hz).round() as i64, (high_hz / bin_hz).round() as i64);
-        let bins = (low..high).map(|k| self.buffers.spectrum[k.rem_euclid(window as i64) as usize]);
-        bins.map(|z| f64::from(z.norm_sqr())).sum::<f64>() / window as f64
+        (low..high).map(move |k| k.rem_euclid(window as i64) as usize)
     }
 
     /// Takes out what lies between two offsets from the stream's centre.
     pub fn mute(&mut self, low_hz: f64, high_hz: f64) {
-        let window = self.channelizer.window;
-        let bin_hz = self.channelizer.rate_hz / window as f64;
-        let (low, high) = ((low_hz / bin_hz).round() as i64, (high_hz / bin_hz).round() as i64);
-        for k in low..high {
-            self.buffers.spectrum[k.rem_euclid(window as i64) as usize] = Complex32::ZERO;
+        for k in self.bins(low_hz, high_hz) {
+            self.buffers.spectrum[k] = Complex32::ZERO;
         }
     }
 

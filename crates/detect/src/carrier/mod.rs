@@ -90,7 +90,7 @@ impl Carriers {
             cores += base_station.occasions_a_second() * cores_of(base_station, roots.len());
             for n in timing.nearest(from_s)..=timing.nearest(to_s) {
                 let (start_s, sigma_s) = timing.of(n);
-                let subframe = (timing.subframe as i64 + n).rem_euclid(SUBFRAMES as i64) as usize;
+                let subframe = timing.subframe_of(n);
                 if !base_station.is_occasion(subframe) || !(from_s..to_s).contains(&start_s) {
                     continue;
                 }
@@ -123,7 +123,7 @@ impl Carriers {
             let timing = known.timing?;
             let nearest = timing.nearest(at_s);
             let (subframe_s, sigma_s) = timing.of(nearest);
-            let subframe = (timing.subframe as i64 + nearest).rem_euclid(SUBFRAMES as i64) as usize;
+            let subframe = timing.subframe_of(nearest);
             let is_occasion = known.is_occasion(subframe);
             (sigma_s < GRID_S).then(|| GridNear {
                 carrier_center_hz: known.carrier_center_hz(),

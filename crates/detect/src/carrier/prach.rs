@@ -294,18 +294,17 @@ impl LearnedPrach {
             let (off_s, reach_s) = off(*n);
             off_s.abs() < reach_s
         };
-        let subframe_of = |n: i64| (timing.subframe as i64 + n).rem_euclid(SUBFRAMES as i64) as usize;
         // Of a faint one neither start nor format are sure: it lies somewhere in an occasion.
         let longer_s = self.seconds() - PRACH_FORMATS[0].sequence_seconds();
         let may_be_there = |n: &i64| {
             let (off_s, reach_s) = off(*n);
             let slack_s = reach_s.max(OFF_MOST_S);
-            self.is_occasion(subframe_of(*n)) && -slack_s < off_s && off_s < longer_s + slack_s
+            self.is_occasion(timing.subframe_of(*n)) && -slack_s < off_s && off_s < longer_s + slack_s
         };
         let unsure = || (nearest - 1..=nearest + 1).find(may_be_there).filter(|_| heard.sigma_s > UNSURE_S);
         // A faint one that is near a subframe at which none was heard is rather a part of one at an occasion.
         let fits = Some(nearest).filter(is_there);
-        fits.filter(|&n| self.is_occasion(subframe_of(n))).or_else(unsure).or(fits)
+        fits.filter(|&n| self.is_occasion(timing.subframe_of(n))).or_else(unsure).or(fits)
     }
 
     pub(super) fn is_at(&self, heard: &HeardPreamble) -> bool {
@@ -320,10 +319,8 @@ impl LearnedPrach {
         let may_be = heard.sigma_s > CLEAR_S && (SAME_PLACE_HZ..PRACH_HZ / 2.0).contains(&off_hz);
         let timing = self.timing.filter(|t| may_be && t.is_known_at(heard.start_s))?;
         let nearest = timing.nearest(heard.start_s);
-        let is_there = |n: &i64| {
-            let subframe = (timing.subframe as i64 + n).rem_euclid(SUBFRAMES as i64) as usize;
-            self.is_occasion(subframe) && (timing.of(*n).0 - heard.start_s).abs() < DISPLACED_S
-        };
+        let is_there =
+            |n: &i64| self.is_occasion(timing.subframe_of(*n)) && (timing.of(*n).0 - heard.start_s).abs() < DISPLACED_S;
         let n =
             (nearest - 1..=nearest + 1).find(is_there).filter(|_| self.roots.iter().any(|r| r.root == heard.root))?;
         Some(Believed { start_s: timing.of(n).0, format: self.format, center_hz: self.center_hz })
@@ -357,8 +354,7 @@ impl LearnedPrach {
             self.subframes[0] = 1;
             return heard.as_measured();
         };
-        let subframe = (timing.subframe as i64 + n).rem_euclid(SUBFRAMES as i64);
-        let count = &mut self.subframes[subframe as usize];
+        let count = &mut self.subframes[timing.subframe_of(n)];
         *count = count.saturating_add(1);
         let (expected_s, sigma_s) = timing.of(n);
         let (variance, own) = (sigma_s * sigma_s, heard.variance());

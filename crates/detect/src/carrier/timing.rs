@@ -44,6 +44,11 @@ impl Timing {
         ((at_s - self.at_s) / (SUBFRAME_S * (1.0 + self.rate))).round() as i64
     }
 
+    /// Which of [`SUBFRAMES`] the `n`-th subframe after the last preamble's is.
+    pub fn subframe_of(&self, n: i64) -> usize {
+        (self.subframe as i64 + n).rem_euclid(SUBFRAMES as i64) as usize
+    }
+
     /// Whether the subframes at a time are told apart.
     pub fn is_known_at(&self, at_s: f64) -> bool {
         self.of(self.nearest(at_s)).1 < LOCKED_S
@@ -63,6 +68,6 @@ impl Timing {
         self.at_s = expected + by_offset * off_s;
         self.rate += by_rate * off_s;
         self.variance = [offset * (1.0 - by_offset), both * (1.0 - by_offset), rate - by_rate * both];
-        self.subframe = (self.subframe as i64 + n).rem_euclid(SUBFRAMES as i64) as usize;
+        self.subframe = self.subframe_of(n);
     }
 }

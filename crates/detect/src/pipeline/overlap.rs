@@ -63,6 +63,18 @@ fn apart_hz(a: &Region, b: &Region, rate_hz: f64) -> f64 {
     apart_hz.min(rate_hz - (a.high_hz.max(b.high_hz) - a.low_hz.min(b.low_hz)))
 }
 
+/// Power in a hertz.
+pub(super) fn density(r: &Region) -> f64 {
+    r.power / (r.high_hz - r.low_hz).max(1.0)
+}
+
+/// Whether a region lies where an unbalanced receiver makes another's image, around `center_hz`, and is as weak as one.
+pub(super) fn is_image(region: &Region, of: &Region, center_hz: f64) -> bool {
+    const MOST: f64 = 3e-3;
+    let (low, high) = (2.0 * center_hz - of.high_hz, 2.0 * center_hz - of.low_hz);
+    density(region) / density(of) < MOST && region.low_hz < high && low < region.high_hz
+}
+
 /// Whether a segment is likely the skirt of an emission at least 20 dB denser: all of it lies within that one's time. What has
 /// edges far from that one is none, unless it is its image around `center_hz` or as wide as it. Only asked of what no classifier proved.
 pub(super) fn in_a_skirt(segment: &Segment, cluster: &[Segment], (center_hz, rate_hz): (f64, f64)) -> bool {
@@ -70,21 +82,16 @@ pub(super) fn in_a_skirt(segment: &Segment, cluster: &[Segment], (center_hz, rat
     const REACH_HZ: f64 = 300e3;
     const WIDEST_HZ: f64 = 3.5e6;
     const DEEPEST: f64 = 1e-4;
-    /// An image is no stronger.
-    const IMAGE: f64 = 3e-3;
-    /// Nor is a copy; its width is the same but for what edges are measured to.
+    /// A copy is no stronger; its width is the same but for what edges are measured to.
     const COPY: f64 = 3e-4;
     const COPY_HZ: f64 = 45e3;
     let region = &segment.region;
     let is_short = region.count as f64 <= SPLASH_S * rate_hz;
-    let density = |r: &Region| r.power / (r.high_hz - r.low_hz).max(1.0);
     let (start, end) = (region.start as f64, (region.start + region.count) as f64);
     cluster.iter().map(|s| &s.region).any(|of| {
         let slack = 0.25 * (end - start) + 0.1 * of.count as f64;
         let (share, width) = (density(region) / density(of), of.high_hz - of.low_hz);
         let apart_hz = apart_hz(region, of, rate_hz);
-        let (low, high) = (2.0 * center_hz - of.high_hz, 2.0 * center_hz - of.low_hz);
-        let is_image = share < IMAGE && region.low_hz < high && low < region.high_hz;
         let has_sidelobes = width < WIDEST_HZ && apart_hz < 1.5 * width && share > DEEPEST;
         let is_near = apart_hz < REACH_HZ || has_sidelobes;
         let is_within = start > of.start as f64 - slack && end < (of.start + of.count) as f64 + slack;
@@ -92,7 +99,8 @@ pub(super) fn in_a_skirt(segment: &Segment, cluster: &[Segment], (center_hz, rat
         let is_splash = is_short && share < DEEPEST && is_at_an_end(region, of, rate_hz);
         // A receiver's own mixing puts copies of a strong one elsewhere, as wide as that.
         let is_copy = share < COPY && (region.high_hz - region.low_hz - width).abs() < COPY_HZ;
-        is_splash || share < 0.01 && is_within && (!segment.is_alone || is_near || is_image || is_copy)
+        is_splash
+            || share < 0.01 && is_within && (!segment.is_alone || is_near || is_image(region, of, center_hz) || is_copy)
     })
 }
 

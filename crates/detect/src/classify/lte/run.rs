@@ -313,12 +313,8 @@ impl SharedChannelClassifier {
             let slack = ANCHOR_SLACK_S / SUBFRAME_S;
             let is_near = after.abs() < ANCHOR_S * snippet.rate_hz;
             let is_same = is_near && band.start < region.high_hz && region.low_hz < band.end;
-            match off {
-                _ if !is_same => None,
-                _ if off < slack || off > 1.0 - slack => Some(0),
-                _ if (off - 0.5).abs() < slack => Some(1),
-                _ => None,
-            }
+            let fits = [off.min(1.0 - off) < slack, (off - 0.5).abs() < slack];
+            fits.iter().position(|&f| f && is_same)
         });
         let first_filled = all.clone().map(|(k, _)| k % 2).next()?;
         let (even, odd) = (changes(0), changes(1));

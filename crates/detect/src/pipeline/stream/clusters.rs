@@ -1,6 +1,5 @@
 //! What stands out at the same time is judged together: the surest proof first, and what nothing proves is what its shape says.
 
-use super::runs;
 use super::{Extent, MARGIN_S, RECENT_MOST, Stream};
 use crate::candidate::{Classifier, NoiseFloor, Proposal, Region, Snippet};
 use crate::classify::gsm::GsmClassifier;
@@ -14,8 +13,7 @@ use crate::pipeline::overlap::{
 };
 use crate::segment::Segment;
 use crate::swap::SwapTest;
-use cellwarden_standards::band;
-use cellwarden_standards::{gsm, lte};
+use cellwarden_standards::{band, gsm, lte};
 use cellwarden_types::{Burst, Kind, Standard};
 use std::sync::Arc;
 use std::time::Instant;
@@ -134,27 +132,9 @@ impl Stream {
             classify_gsm(&mut parts.gsm, &cluster, &mut claimed, &snippet, &self.noise, &mut proposals);
             let regions = cluster.iter().filter(|s| !s.is_continuous()).map(|s| s.region);
             swapped.observe_gsm(&mut parts.gsm, regions, &proposals, &snippet, &self.noise, margin);
-            // The strongest first: what they make beside themselves is none.
-            parts.phones_runs.forget_before(from);
             let runs = &mut parts.phones_runs;
-            for at in runs.order(&cluster) {
-                let segment = &cluster[at];
-                if !claimed[at] && !runs.hold(segment) {
-                    let region = runs::with_what_touches(&segment.region, &cluster);
-                    let begins = segment.age_s < region.count as f64 / self.rate.0 + lte::SLOT_S;
-                    let clock = (segment.is_continuous(), seconds_at(region.start));
-                    let ends = (begins, !runs::is_cut(&region, self.rate.0));
-                    let whole = runs::from_the_cut(&region, begins, self.rate.0);
-                    let near = snippet.around(&whole, margin);
-                    claimed[at] = parts.shared.run(&whole, ends, clock, &near, &self.noise, &mut proposals);
-                    if claimed[at] {
-                        runs.push(region);
-                    }
-                }
-            }
-            for (segment, claimed) in cluster.iter().zip(&mut claimed) {
-                *claimed |= runs.hold(segment);
-            }
+            runs.forget_before(from);
+            runs.claim(&mut parts.shared, &cluster, &mut claimed, (&snippet, &self.noise), seconds_at, &mut proposals);
             // What is clearly wider than a preamble and proven is no reason to look for one in all of the band.
             let is_wide = |s: &Segment| is_wide_subframe(s, self.rate.0) && !is_unpaired(&s.region);
             for (segment, claimed) in cluster.iter().zip(&mut claimed).filter(|(s, c)| !**c && is_wide(s)) {

@@ -1,7 +1,10 @@
 //! Which segments are one phone's subframes in a row, and which are no more than what those make beside themselves.
 
+use super::MARGIN_S;
 use super::clusters::{CLEAR_DB, SPLINTER_BEFORE_S};
-use crate::candidate::Region;
+use crate::candidate::{NoiseFloor, Proposal, Region, Snippet};
+use crate::classify::lte::shared::SharedChannelClassifier;
+use crate::pipeline::overlap::{density, is_image};
 use crate::segment::Segment;
 use cellwarden_standards::{band, lte};
 
@@ -19,8 +22,6 @@ const AS_STRONG: f64 = 0.1;
 /// edges.
 const LEAKAGE: [(f64, f64); 4] = [(0.0, 3.0), (0.2e6, 0.3), (1e6, 0.03), (3e6, 3e-3)];
 const WITH_EDGES: usize = 2;
-/// The image that an unbalanced receiver makes around its centre is no denser.
-const IMAGE: f64 = 3e-3;
 
 /// The runs of late.
 pub(super) struct Runs {
@@ -29,21 +30,47 @@ pub(super) struct Runs {
     center_hz: f64,
 }
 
-fn density(r: &Region) -> f64 {
-    r.power / (r.high_hz - r.low_hz).max(1.0)
-}
-
 impl Runs {
     pub(super) fn new(rate_hz: f64, center_hz: f64) -> Self {
         Self { all: Vec::new(), rate_hz, center_hz }
     }
 
-    /// Segments that may be subframe after subframe of a phone or of several, the strongest first: what that makes beside itself is
-    /// known then.
-    pub(super) fn order(&self, cluster: &[Segment]) -> Vec<usize> {
+    /// Looks for runs in a cluster, adds their subframes to `out`, and claims them with all that is a piece of one or what one makes
+    /// beside itself.
+    pub(super) fn claim(
+        &mut self,
+        shared: &mut SharedChannelClassifier,
+        cluster: &[Segment],
+        claimed: &mut [bool],
+        (snippet, noise): (&Snippet<'_>, &NoiseFloor),
+        seconds_at: impl Fn(u64) -> f64,
+        out: &mut Vec<Proposal>,
+    ) {
+        // The strongest first: what they make beside themselves is none.
         let mut order: Vec<usize> = (0..cluster.len()).filter(|&i| self.may_be_one(&cluster[i])).collect();
         order.sort_by(|&a, &b| cluster[b].region.snr_db.total_cmp(&cluster[a].region.snr_db));
-        order
+        for at in order {
+            let segment = &cluster[at];
+            if claimed[at] || self.hold(segment) {
+                continue;
+            }
+            let region = with_what_touches(&segment.region, cluster);
+            let seconds = region.count as f64 / self.rate_hz;
+            let begins = segment.age_s < seconds + lte::SLOT_S;
+            // The subframe in which a piece begins that is not its emission's first may begin before.
+            let before = if begins { 0 } else { (1.2 * lte::SLOT_S * self.rate_hz) as u64 };
+            let whole = Region { start: region.start.saturating_sub(before), count: region.count + before, ..region };
+            let ends = (begins, region.count as f64 <= PIECE_S * self.rate_hz);
+            let clock = (segment.is_continuous(), seconds_at(region.start));
+            let near = snippet.around(&whole, (MARGIN_S * self.rate_hz) as u64);
+            claimed[at] = shared.run(&whole, ends, clock, &near, noise, out);
+            if claimed[at] {
+                self.all.push(region);
+            }
+        }
+        for (segment, claimed) in cluster.iter().zip(claimed) {
+            *claimed |= self.hold(segment);
+        }
     }
 
     fn may_be_one(&self, segment: &Segment) -> bool {
@@ -65,10 +92,6 @@ impl Runs {
         self.all.clear();
     }
 
-    pub(super) fn push(&mut self, run: Region) {
-        self.all.push(run);
-    }
-
     /// Whether a segment is a piece of one, or what one makes beside itself.
     pub(super) fn hold(&self, segment: &Segment) -> bool {
         let Segment { region: s, .. } = segment;
@@ -78,28 +101,15 @@ impl Runs {
             let common = (s.start + s.count).min(to).saturating_sub(s.start.max(from));
             let apart_hz = (s.low_hz - run.high_hz).max(run.low_hz - s.high_hz).max(0.0);
             let share = density(s) / density(run);
-            let (low, high) = (2.0 * self.center_hz - run.high_hz, 2.0 * self.center_hz - run.low_hz);
-            let is_image = share < IMAGE && s.low_hz < high && low < s.high_hz;
             let reach = if segment.is_alone { &LEAKAGE[..WITH_EDGES] } else { &LEAKAGE };
             let is_leakage = reach.iter().any(|&(reach_hz, most)| apart_hz <= reach_hz && share < most);
-            10 * common > 7 * s.count && (is_image || is_leakage)
+            10 * common > 7 * s.count && (is_image(s, run, self.center_hz) || is_leakage)
         })
     }
 }
 
-/// Where the subframe in which a piece begins does, if the piece is not the first of its emission.
-pub(super) fn from_the_cut(region: &Region, begins: bool, rate_hz: f64) -> Region {
-    let before = if begins { 0 } else { (1.2 * lte::SLOT_S * rate_hz) as u64 };
-    Region { start: region.start.saturating_sub(before), count: region.count + before, ..*region }
-}
-
-/// Whether a region is a piece of what goes on behind it.
-pub(super) fn is_cut(region: &Region, rate_hz: f64) -> bool {
-    region.count as f64 > PIECE_S * rate_hz
-}
-
 /// A region and what is about as strong and touches it: subframes of one run that lie elsewhere; and some room.
-pub(super) fn with_what_touches(region: &Region, cluster: &[Segment]) -> Region {
+fn with_what_touches(region: &Region, cluster: &[Segment]) -> Region {
     let mut whole = *region;
     for _ in 0..2 {
         for Segment { region: s, is_faint, .. } in cluster {

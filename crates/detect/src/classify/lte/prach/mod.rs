@@ -28,7 +28,6 @@ use std::sync::Arc;
 
 /// Length of the sequence, and its subcarriers.
 pub const N_ZC: usize = PRACH_N_ZC as usize;
-
 /// Length of the sequence without its prefix: the inverse of the subcarriers' 1.25 kHz.
 pub const SEQUENCE_S: f64 = PRACH_FORMATS[0].sequence_seconds();
 /// Half of the six resource blocks.
